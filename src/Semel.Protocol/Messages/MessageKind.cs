@@ -1,0 +1,41 @@
+namespace Semel.Protocol.Messages;
+
+/// <summary>What a call asks. The numbers are on the wire and never change their meaning.</summary>
+public enum MessageKind : ushort
+{
+    // Client to primary, primary to secondary
+    Append = 1,
+    InitWriter = 2,
+    Prepare = 3,
+    NewView = 4,
+
+    // Reading
+    ReadFrames = 10,
+    InspectChunk = 11,
+
+    // Master to chunk server
+    CreateChunk = 20,
+    Promise = 21,
+    Grant = 22,
+    SealChunk = 23,
+
+    // Chunk server to chunk server
+    FetchBase = 30,
+
+    // Chunk server to master
+    RegisterServer = 40,
+    Heartbeat = 41,
+    Sealed = 42,
+    Suspect = 43,
+
+    // Client to master
+    CreateFile = 60,
+    MakeDirectory = 61,
+    ListDirectory = 62,
+    Stat = 63,
+    Delete = 64,
+    LocateTail = 65,
+    LocateChunks = 66,
+    RegisterWriter = 67,
+    ClusterStatus = 68,
+}
