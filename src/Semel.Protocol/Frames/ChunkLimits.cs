@@ -8,7 +8,7 @@ public static class ChunkLimits
     public const uint MaxCapacity = 256 << 20;
 
     /// <summary>Bytes at a chunk's end that only the SEAL frame may use.</summary>
-    public const uint SealReserve = 128;
+    public const uint SealReserve = 4096;
 
     /// <summary>What a client puts into one batch, unless a single record is larger.</summary>
     public const int TargetBatchBytes = 1 << 20;

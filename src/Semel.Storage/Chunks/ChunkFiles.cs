@@ -1,0 +1,267 @@
+using System.Diagnostics.CodeAnalysis;
+using Semel.Protocol;
+using Semel.Protocol.Checksums;
+using Semel.Protocol.Identity;
+using Semel.Storage.Disks;
+
+namespace Semel.Storage.Chunks;
+
+/// <summary>
+/// The files of one replica: <c>chunks/aa/HANDLE.chunk</c> (frames), <c>.meta</c> (<see cref="ChunkMetadata"/>) and <c>.base</c> (the writer
+/// table that the chunk starts from; written once). A replica exists when its <c>.meta</c> does.
+/// </summary>
+/// <remarks>One owner at a time; only <see cref="Read"/> may run beside its calls.</remarks>
+public sealed class ChunkFiles : IDisposable
+{
+    /// <summary>Space is reserved ahead of the tail in steps that grow with the chunk, from this on.</summary>
+    private const uint FirstReservation = 256 << 10;
+
+    private const uint LargestReservation = 8 << 20;
+
+    private readonly IDisk _disk;
+    private readonly IDiskFile _frames;
+    private readonly IDiskFile _metaFile;
+    private ulong _generation;
+    private uint _reserved;
+
+    private ChunkFiles(IDisk disk, IDiskFile frames, IDiskFile metaFile, ChunkMetadata metadata, ulong generation, byte[] baseBytes)
+    {
+        _disk = disk;
+        _frames = frames;
+        _metaFile = metaFile;
+        _generation = generation;
+        Metadata = metadata;
+        BaseBytes = baseBytes;
+        Length = (uint)Math.Min(frames.Length, uint.MaxValue);
+        _reserved = Length;
+    }
+
+    /// <summary>As last written; durable when the write returned.</summary>
+    public ChunkMetadata Metadata { get; private set; }
+
+    /// <summary>The chunk's base as it was stored; its CRC32C is <see cref="ChunkMetadata.BaseDigest"/>.</summary>
+    public byte[] BaseBytes { get; }
+
+    /// <summary>Length of the frames' file in bytes.</summary>
+    public uint Length { get; private set; }
+
+    /// <summary>Handles of all replicas on the disk, in order.</summary>
+    public static IEnumerable<ChunkHandle> List(IDisk disk)
+    {
+        foreach (string directory in disk.ListDirectories("chunks"))
+        {
+            foreach (string name in disk.ListFiles($"chunks/{directory}"))
+            {
+                if (name.Length == 21 && name.EndsWith(".meta", StringComparison.Ordinal)
+                    && ulong.TryParse(name.AsSpan(0, 16), System.Globalization.NumberStyles.AllowHexSpecifier, null, out ulong value))
+                    yield return new ChunkHandle(value);
+            }
+        }
+    }
+
+    /// <summary>Makes an empty replica; all of it is durable on return. What an earlier attempt left behind is replaced.</summary>
+    public static async ValueTask<ChunkFiles> CreateAsync(IDisk disk, ChunkDescription chunk, byte[] baseBytes)
+    {
+        string directory = DirectoryOf(chunk.Handle);
+        if (!disk.ListDirectories("chunks").Contains(directory["chunks/".Length..]))
+        {
+            disk.CreateDirectory(directory);
+            await disk.FlushDirectoryAsync("chunks");
+            await disk.FlushDirectoryAsync("");
+        }
+        DeleteFiles(disk, chunk.Handle);
+        var frames = disk.Open(NameOf(chunk.Handle, "chunk"), create: true);
+        IDiskFile? metaFile = null;
+        try
+        {
+            frames.Reserve(0, Math.Min(FirstReservation, chunk.Capacity));
+            if (baseBytes.Length > 0)
+            {
+                using var baseFile = disk.Open(NameOf(chunk.Handle, "base"), create: true);
+                baseFile.Write(0, baseBytes);
+                await baseFile.FlushAsync();
+            }
+            string temporary = NameOf(chunk.Handle, "meta.new");
+            metaFile = disk.Open(temporary, create: true);
+            var metadata = new ChunkMetadata(chunk, Ballot.None, Ballot.None, 0, Crc32C.Compute(baseBytes), disk.BootId);
+            WriteSlot(metaFile, metadata, 1);
+            metaFile.SetLength(ChunkMetadata.SlotStride + ChunkMetadata.SlotSize);
+            await metaFile.FlushAsync();
+            disk.Rename(temporary, NameOf(chunk.Handle, "meta"));
+            await disk.FlushDirectoryAsync(directory);
+            return new ChunkFiles(disk, frames, metaFile, metadata, 1, baseBytes);
+        }
+        catch
+        {
+            frames.Dispose();
+            metaFile?.Dispose();
+            DeleteFiles(disk, chunk.Handle);
+            throw;
+        }
+    }
+
+    /// <summary>Opens what <see cref="List"/> named. The fault says which file is wrong and how.</summary>
+    public static bool TryOpen(IDisk disk, ChunkHandle handle, [NotNullWhen(true)] out ChunkFiles? files, [NotNullWhen(false)] out string? fault)
+    {
+        files = null;
+        IDiskFile? metaFile = null, frames = null;
+        try
+        {
+            metaFile = disk.Open(NameOf(handle, "meta"), create: false);
+            if (!TryReadNewest(metaFile, out var metadata, out ulong generation, out fault))
+                fault = $"{NameOf(handle, "meta")}: {fault}";
+            else if (metadata.Chunk.Handle != handle)
+                fault = $"{NameOf(handle, "meta")} belongs to chunk {metadata.Chunk.Handle}";
+            else if (!disk.FileExists(NameOf(handle, "chunk")))
+                fault = $"{NameOf(handle, "chunk")} is missing";
+            else if (!TryReadBase(disk, handle, metadata.BaseDigest, out byte[]? baseBytes, out fault))
+                fault = $"{NameOf(handle, "base")}: {fault}";
+            else
+            {
+                frames = disk.Open(NameOf(handle, "chunk"), create: false);
+                if (frames.Length > metadata.Chunk.Capacity)
+                    fault = $"{NameOf(handle, "chunk")} has {frames.Length} bytes, its capacity is {metadata.Chunk.Capacity}";
+                else
+                {
+                    files = new ChunkFiles(disk, frames, metaFile, metadata, generation, baseBytes);
+                    return true;
+                }
+            }
+        }
+        catch (IOException e)
+        {
+            fault = e.Message;
+        }
+        metaFile?.Dispose();
+        frames?.Dispose();
+        return false;
+    }
+
+    /// <summary>Reads frames; may run beside everything else.</summary>
+    public int Read(uint offset, Span<byte> target) => _frames.Read(offset, target);
+
+    /// <summary>Writes at the end. The bytes are durable after the next <see cref="FlushAsync"/>.</summary>
+    /// <exception cref="DiskFullException">Nothing was added.</exception>
+    public void Append(ReadOnlySpan<byte> bytes)
+    {
+        uint end = Length + (uint)bytes.Length;
+        Invariant.Holds(end <= Metadata.Chunk.Capacity);
+        if (end > _reserved)
+        {
+            uint step = Math.Clamp(Length, FirstReservation, LargestReservation);
+            uint upTo = Math.Min(Metadata.Chunk.Capacity, Math.Max(end, _reserved + step));
+            _frames.Reserve(_reserved, upTo - _reserved);
+            _reserved = upTo;
+        }
+        _frames.Write(Length, bytes);
+        Length = end;
+    }
+
+    /// <summary>Forgets everything from <paramref name="length"/> on.</summary>
+    public void Cut(uint length)
+    {
+        Invariant.Holds(length <= Length);
+        _frames.SetLength(length);
+        Length = length;
+        _reserved = length;
+    }
+
+    /// <summary>Makes all frames that were written before the call durable.</summary>
+    public ValueTask FlushAsync() => _frames.FlushAsync();
+
+    /// <summary>Makes what a scan has found durable: after a crash of the process it may be in the page cache only.</summary>
+    public async ValueTask FlushAllAsync()
+    {
+        await _frames.FlushAsync();
+        await _metaFile.FlushAsync();
+    }
+
+    /// <summary>Durable on return.</summary>
+    public async ValueTask WriteMetadataAsync(Ballot promised, Ballot lastView, uint committed)
+    {
+        var metadata = Metadata with { Promised = promised, LastView = lastView, Committed = committed, BootId = _disk.BootId };
+        WriteSlot(_metaFile, metadata, _generation + 1);
+        _generation++;
+        await _metaFile.FlushAsync();
+        Metadata = metadata;
+    }
+
+    /// <summary>Closes and deletes. What is left after a crash in between is no replica any more.</summary>
+    public async ValueTask DeleteAsync()
+    {
+        Dispose();
+        _disk.Delete(NameOf(Metadata.Chunk.Handle, "meta"));
+        await _disk.FlushDirectoryAsync(DirectoryOf(Metadata.Chunk.Handle));
+        DeleteFiles(_disk, Metadata.Chunk.Handle);
+    }
+
+    public void Dispose()
+    {
+        _frames.Dispose();
+        _metaFile.Dispose();
+    }
+
+    private static string DirectoryOf(ChunkHandle handle) => $"chunks/{handle.ToString().AsSpan(14)}";
+
+    private static string NameOf(ChunkHandle handle, string extension) => $"{DirectoryOf(handle)}/{handle}.{extension}";
+
+    private static void DeleteFiles(IDisk disk, ChunkHandle handle)
+    {
+        foreach (string extension in (ReadOnlySpan<string>)["meta", "meta.new", "chunk", "base"])
+            disk.Delete(NameOf(handle, extension));
+    }
+
+    /// <summary>Slots alternate, so the generation after the newest valid one never lands on it.</summary>
+    private static void WriteSlot(IDiskFile file, ChunkMetadata metadata, ulong generation)
+    {
+        Span<byte> slot = stackalloc byte[ChunkMetadata.SlotSize];
+        metadata.Write(slot, generation);
+        file.Write((long)(generation % 2) * ChunkMetadata.SlotStride, slot);
+    }
+
+    private static bool TryReadNewest(
+        IDiskFile file, [NotNullWhen(true)] out ChunkMetadata? newest, out ulong generation, [NotNullWhen(false)] out string? fault)
+    {
+        newest = null;
+        generation = 0;
+        fault = null;
+        Span<byte> slot = stackalloc byte[ChunkMetadata.SlotSize];
+        for (int i = 0; i < 2; i++)
+        {
+            int read = file.Read(i * ChunkMetadata.SlotStride, slot);
+            if (!ChunkMetadata.TryRead(slot[..read], out var metadata, out ulong found, out string? problem))
+                fault = fault is null ? $"slot {i}: {problem}" : $"{fault}; slot {i}: {problem}";
+            else if (newest is null || found > generation)
+                (newest, generation) = (metadata, found);
+        }
+        if (newest is null)
+        {
+            fault ??= "no valid slot";
+            return false;
+        }
+        fault = null;
+        return true;
+    }
+
+    private static bool TryReadBase(
+        IDisk disk, ChunkHandle handle, uint digest, [NotNullWhen(true)] out byte[]? bytes, [NotNullWhen(false)] out string? fault)
+    {
+        bytes = [];
+        fault = null;
+        string name = NameOf(handle, "base");
+        if (disk.FileExists(name))
+        {
+            using var file = disk.Open(name, create: false);
+            bytes = new byte[file.Length];
+            int read = file.Read(0, bytes);
+            if (read != bytes.Length)
+                fault = $"only {read} of {bytes.Length} bytes could be read";
+        }
+        if (fault is null && Crc32C.Compute(bytes) != digest)
+            fault = $"the digest is {Crc32C.Compute(bytes):x8}, the metadata says {digest:x8}";
+        if (fault is null)
+            return true;
+        bytes = null;
+        return false;
+    }
+}
