@@ -76,6 +76,8 @@ public abstract class IncomingCall(MessageKind kind, IMessage header, Payload pa
     public TimeSpan TimeLeft { get; } = timeLeft;
     public string Peer { get; } = peer;
 
+    public bool IsAnswered => Volatile.Read(ref _answered) != 0;
+
     /// <summary>Cancelled when the caller has gone away or given up. An optimisation for long waits, never a reason to undo anything.</summary>
     public virtual CancellationToken CallerGone => CancellationToken.None;
 

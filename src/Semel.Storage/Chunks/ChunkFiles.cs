@@ -42,6 +42,9 @@ public sealed class ChunkFiles : IDisposable
     /// <summary>The chunk's base as it was stored; its CRC32C is <see cref="ChunkMetadata.BaseDigest"/>.</summary>
     public byte[] BaseBytes { get; }
 
+    /// <summary>The machine's current boot; compare with the metadata's to learn whether unflushed bytes may be gone.</summary>
+    public string BootId => _disk.BootId;
+
     /// <summary>Length of the frames' file in bytes.</summary>
     public uint Length { get; private set; }
 
@@ -83,7 +86,7 @@ public sealed class ChunkFiles : IDisposable
             }
             string temporary = NameOf(chunk.Handle, "meta.new");
             metaFile = disk.Open(temporary, create: true);
-            var metadata = new ChunkMetadata(chunk, Ballot.None, Ballot.None, 0, Crc32C.Compute(baseBytes), disk.BootId);
+            var metadata = new ChunkMetadata(chunk, Ballot.None, Ballot.None, 0, Sealed: false, Crc32C.Compute(baseBytes), disk.BootId);
             WriteSlot(metaFile, metadata, 1);
             metaFile.SetLength(ChunkMetadata.SlotStride + ChunkMetadata.SlotSize);
             await metaFile.FlushAsync();
@@ -177,9 +180,9 @@ public sealed class ChunkFiles : IDisposable
     }
 
     /// <summary>Durable on return.</summary>
-    public async ValueTask WriteMetadataAsync(Ballot promised, Ballot lastView, uint committed)
+    public async ValueTask WriteMetadataAsync(Ballot promised, Ballot lastView, uint committed, bool isSealed)
     {
-        var metadata = Metadata with { Promised = promised, LastView = lastView, Committed = committed, BootId = _disk.BootId };
+        var metadata = Metadata with { Promised = promised, LastView = lastView, Committed = committed, Sealed = isSealed, BootId = _disk.BootId };
         WriteSlot(_metaFile, metadata, _generation + 1);
         _generation++;
         await _metaFile.FlushAsync();

@@ -25,7 +25,8 @@ public sealed record ChunkDescription(ChunkHandle Handle, FileId File, ulong Ind
 ///  32    8  chunk index in the file
 ///  40    4  capacity
 ///  44    1  durability
-///  45    3  zero
+///  45    1  1: the log ends in a committed SEAL at the committed watermark; nothing in it changes any more
+///  46    2  zero
 ///  48    8  promised ballot
 ///  56    8  last view: the ballot whose log this replica adopted
 ///  64    4  committed watermark (a hint: never too high)
@@ -34,7 +35,8 @@ public sealed record ChunkDescription(ChunkHandle Handle, FileId File, ulong Ind
 /// 108   20  zero
 /// </code>
 /// </summary>
-public sealed record ChunkMetadata(ChunkDescription Chunk, Ballot Promised, Ballot LastView, uint Committed, uint BaseDigest, string BootId)
+public sealed record ChunkMetadata(
+    ChunkDescription Chunk, Ballot Promised, Ballot LastView, uint Committed, bool Sealed, uint BaseDigest, string BootId)
 {
     public const int SlotSize = 128;
     public const int SlotStride = 512;
@@ -54,6 +56,7 @@ public sealed record ChunkMetadata(ChunkDescription Chunk, Ballot Promised, Ball
         BinaryPrimitives.WriteUInt64LittleEndian(slot[32..], Chunk.Index);
         BinaryPrimitives.WriteUInt32LittleEndian(slot[40..], Chunk.Capacity);
         slot[44] = (byte)Chunk.Durability;
+        slot[45] = Sealed ? (byte)1 : (byte)0;
         BinaryPrimitives.WriteUInt64LittleEndian(slot[48..], Promised.Value);
         BinaryPrimitives.WriteUInt64LittleEndian(slot[56..], LastView.Value);
         BinaryPrimitives.WriteUInt32LittleEndian(slot[64..], Committed);
@@ -97,6 +100,7 @@ public sealed record ChunkMetadata(ChunkDescription Chunk, Ballot Promised, Ball
             new Ballot(BinaryPrimitives.ReadUInt64LittleEndian(slot[48..])),
             new Ballot(BinaryPrimitives.ReadUInt64LittleEndian(slot[56..])),
             BinaryPrimitives.ReadUInt32LittleEndian(slot[64..]),
+            slot[45] == 1,
             BinaryPrimitives.ReadUInt32LittleEndian(slot[68..]),
             Encoding.ASCII.GetString(slot.Slice(72, BootIdBytes)).TrimEnd('\0'));
         return true;

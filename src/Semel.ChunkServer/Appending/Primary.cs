@@ -1,0 +1,714 @@
+using Microsoft.Extensions.Logging;
+using Semel.ChunkServer.Replicas;
+using Semel.Protocol;
+using Semel.Protocol.Buffers;
+using Semel.Protocol.Checksums;
+using Semel.Protocol.Frames;
+using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
+using Semel.Protocol.Wires;
+using Semel.Storage.Disks;
+
+namespace Semel.ChunkServer.Appending;
+
+/// <summary>
+/// The primary of a chunk in one ballot: sequences appends, has every member hold them, and raises the watermark to what all of them
+/// hold. All calls come from the replica's loop.
+/// <code>
+/// Recovering --every member holds our whole log--> Active --abort, step down, crash--> Ended
+/// </code>
+/// One append: <see cref="Take"/> refuses, answers from the table, or sequences it (1: a frame in the group; 2: the group goes to the disk
+/// and to every secondary at once, <see cref="EndOfBatch"/>; 3: each votes when its flush is done; 4: the watermark passes the frame,
+/// <see cref="Advance"/>, and the client is answered. The secondaries learn the watermark with the next group).
+/// </summary>
+internal sealed class Primary
+{
+    /// <summary>Frames beyond the watermark; more appends wait.</summary>
+    private const uint MaxUncommittedBytes = 8 << 20;
+
+    /// <summary>Most that one message carries to a secondary that has to catch up.</summary>
+    private const int CatchUpBytes = 8 << 20;
+
+    private static readonly TimeSpan RetryPause = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan WatchInterval = TimeSpan.FromMilliseconds(25);
+
+    private readonly Replica _replica;
+    private readonly ReplicaServices _services;
+    private readonly ServerAddress[] _members;
+    private readonly MemberStream[] _secondaries;
+    private readonly int _minMembers;
+    private readonly Queue<Waiter> _waiters = new();        // in the order of their frames; bounded by MaxUncommittedBytes
+    private readonly List<Waiter> _attached = [];           // repeated calls that share the fate of a frame in flight
+    private readonly Queue<IncomingCall> _parked = new();   // bounded by the replica's queue limit
+    private readonly CancellationTokenSource _ended = new();
+    private FrameGroup _group = new();                      // being filled
+    private FrameGroup _lastGroup = new();                  // the last one that went to the disk
+    private ITimer? _timer;
+    private long? _timerDue;                                // timestamp
+    private bool _advanceDue;                               // a write to the page cache counted as a vote
+    private bool _seal;
+    private bool _sealReported;
+
+    public Primary(
+        Replica replica, ReplicaServices services, Ballot ballot, ServerAddress[] members, int minMembers, bool seal, long leaseUntil)
+    {
+        _replica = replica;
+        _services = services;
+        _members = members;
+        _minMembers = minMembers;
+        _seal = seal;
+        Ballot = ballot;
+        LeaseUntil = leaseUntil;
+        ulong self = services.Self().Value;
+        _secondaries = [.. members.Where(m => m.ServerId != self).Select(m => new MemberStream(m, services.Wire.LinkTo(m.Address)))];
+        Invariant.Holds(_secondaries.Length == members.Length - 1);
+    }
+
+    public Ballot Ballot { get; }
+    public bool IsActive { get; private set; }
+
+    /// <summary>Timestamp at which the lease ends.</summary>
+    public long LeaseUntil { get; private set; }
+
+    public bool LeaseIsOver => _services.Time.GetTimestamp() > LeaseUntil;
+
+    /// <summary>Not null: the replica must abort what is in flight, for this reason.</summary>
+    public string? AbortReason { get; private set; }
+
+    public Primary NextAttempt(Ballot ballot) => new(_replica, _services, ballot, _members, _minMembers, seal: true, LeaseUntil);
+
+    public void Renew(TimeSpan duration) => LeaseUntil = Math.Max(LeaseUntil, In(duration));
+
+    /// <summary>Shows every secondary our log: what was in doubt in it is kept, for nobody can know that it was not acknowledged.</summary>
+    public void Begin()
+    {
+        foreach (var member in _secondaries)
+            Send(member);
+        Advance();
+        ArmTimer(WatchInterval);
+    }
+
+    /// <summary>Nothing more is answered, sent or counted. Whoever waits is left in doubt.</summary>
+    public void End()
+    {
+        IsActive = false;
+        _ended.Cancel();
+        _timer?.Dispose();
+        while (_waiters.TryDequeue(out var waiter))
+            waiter.LeaveInDoubt(Ballot);
+        foreach (var waiter in _attached)
+            waiter.LeaveInDoubt(Ballot);
+        _attached.Clear();
+        while (_parked.TryDequeue(out var call))
+            Answer(call, AppendStatus.Retry);
+        _group.Clear();
+        _lastGroup.Clear();
+    }
+
+    public void SealSoon()
+    {
+        _seal = true;
+        SealIfWanted();
+    }
+
+    // ---- Step 1: refuse, answer from the table, or sequence
+
+    public void Take(IncomingCall call)
+    {
+        if (!IsActive)
+            Answer(call, AppendStatus.Retry);
+        else if (_parked.Count > 0)
+            _parked.Enqueue(call);
+        else if (!TrySettle(call))
+            _parked.Enqueue(call);
+    }
+
+    /// <summary>False: there is no room at the moment; try again when the watermark has moved.</summary>
+    private bool TrySettle(IncomingCall call) => call.Header is AppendRequest append
+        ? TryAppend(call, append)
+        : TryInit(call, (InitWriterRequest)call.Header);
+
+    private bool TryAppend(IncomingCall call, AppendRequest request)
+    {
+        var writer = new WriterId(request.Writer);
+        if (FaultOf(request, call.Payload) is { } refusal)
+        {
+            Answer(call, refusal.Status, detail: refusal.Detail);
+            return true;
+        }
+        if (writer != WriterId.Anonymous && AnsweredFromTable(call, request, writer))
+            return true;
+        if (!TryMakeRoom(call, (uint)call.Payload.Length, out bool settled))
+            return settled;
+        ulong last = writer == WriterId.Anonymous ? 0 : request.FirstSequence + request.RecordCount - 1;
+        Sequence(call, new FrameHeader
+        {
+            Kind = FrameKind.Data,
+            RecordCount = (ushort)request.RecordCount,
+            Writer = writer,
+            Epoch = request.Epoch,
+            FirstSequence = request.FirstSequence,
+            PayloadCrc = request.PayloadCrc,
+        }, call.Payload.Span, AppendStatus.Committed, last);
+        return true;
+    }
+
+    private (AppendStatus Status, string Detail)? FaultOf(AppendRequest request, in Payload payload)
+    {
+        uint capacity = _replica.Log.Chunk.Capacity;
+        if (request.RecordCount is 0 or > RecordBatch.MaxRecords)
+            return (AppendStatus.Refused, $"A batch of {request.RecordCount} records is not between 1 and {RecordBatch.MaxRecords}.");
+        if (payload.Length > ChunkLimits.MaxBatchPayload(capacity))
+            return (AppendStatus.TooBig,
+                $"The batch has {payload.Length} bytes; in chunks of {capacity} bytes a record may have {ChunkLimits.MaxRecordLength(capacity)}.");
+        if (request.Writer == 0 ? request.FirstSequence != 0 || request.Epoch != 0 : request.FirstSequence == 0)
+            return (AppendStatus.Refused, $"Writer {request.Writer} and first sequence {request.FirstSequence} do not go together.");
+        if (Crc32C.Compute(payload.Span) != request.PayloadCrc)
+            return (AppendStatus.Refused, "The batch's bytes do not match its checksum: they were damaged before they came here.");
+        if (!RecordBatch.IsWellFormed(payload.Span, request.RecordCount))
+            return (AppendStatus.Refused, $"The batch's bytes are not {request.RecordCount} records with their lengths.");
+        return null;
+    }
+
+    /// <summary>
+    /// Exactly once. What is committed is answered from the committed state only; what is in flight shares that frame's fate and is
+    /// never sequenced twice; sequences are dense, so what is older than the window was committed.
+    /// </summary>
+    private bool AnsweredFromTable(IncomingCall call, AppendRequest request, WriterId writer)
+    {
+        if (!_replica.Log.Table.TryGet(writer, out var entry) || request.Epoch > entry.Epoch)
+        {
+            Answer(call, AppendStatus.UnknownWriter, lastSequence: entry?.LastSequence ?? 0,
+                detail: $"Writer {writer} was not initialised in epoch {request.Epoch}.");
+            return true;
+        }
+        if (request.Epoch < entry.Epoch)
+        {
+            Answer(call, AppendStatus.Fenced, lastSequence: entry.LastSequence, detail: $"Epoch {entry.Epoch} of writer {writer} took over from epoch {request.Epoch}.");
+            return true;
+        }
+        ulong first = request.FirstSequence, last = first + request.RecordCount - 1;
+        if (first == entry.LastSequence + 1)
+        {
+            // The next one. With a full window in flight its place would push out one that is not committed yet.
+            if (entry.PlaceCount < WriterEntry.Window || !IsInFlight(entry.Place(0)))
+                return false;
+            Answer(call, AppendStatus.Busy, detail: $"Writer {writer} has {WriterEntry.Window} batches in flight already.");
+            return true;
+        }
+        if (first > entry.LastSequence)
+            Answer(call, AppendStatus.OutOfOrder, lastSequence: entry.LastSequence);
+        else if (last <= entry.LastSequence && entry.TryFind(first, out var place))
+        {
+            if (place.FirstSequence != first || place.RecordCount != request.RecordCount || place.PayloadCrc != request.PayloadCrc)
+                Answer(call, AppendStatus.OperationIdReused, detail: $"Sequences {first} to {last} of writer {writer} were appended before with other bytes or in other batches.");
+            else if (IsInFlight(place))
+                _attached.Add(new Waiter(call, place.Offset + FrameHeader.LengthOfFrame((uint)call.Payload.Length),
+                    AppendStatus.Committed, place.Offset, place.LastSequence, place.TimeMs, writer, 0));
+            else
+                call.Reply(new AppendReply
+                {
+                    Status = AppendStatus.Committed,
+                    Ballot = Ballot.Value,
+                    ChunkIndex = place.ChunkIndex,
+                    Offset = place.Offset,
+                    LastSequence = place.LastSequence,
+                    TimeMs = place.TimeMs,
+                });
+        }
+        else if (last <= CommittedSequenceOf(entry))
+            Answer(call, AppendStatus.AlreadyCommitted, lastSequence: CommittedSequenceOf(entry));
+        else
+            Answer(call, AppendStatus.OperationIdReused, detail: $"Sequences {first} to {last} of writer {writer} overlap what was appended before, up to {entry.LastSequence}, in other batches.");
+        return true;
+    }
+
+    private bool IsInFlight(in BatchPlace place) => place.ChunkIndex == _replica.Log.Chunk.Index && place.Offset >= _replica.Committed;
+
+    private ulong CommittedSequenceOf(WriterEntry entry)
+    {
+        for (int i = 0; i < entry.PlaceCount; i++)
+        {
+            if (IsInFlight(entry.Place(i)))
+                return entry.Place(i).FirstSequence - 1;
+        }
+        return entry.LastSequence;
+    }
+
+    /// <summary>
+    /// INIT is a frame of the log: once it is committed no frame of an older epoch can ever be sequenced, so the last sequence that it
+    /// reports is final. It is the barrier that settles everything the writer's earlier incarnation left in doubt.
+    /// </summary>
+    private bool TryInit(IncomingCall call, InitWriterRequest request)
+    {
+        var writer = new WriterId(request.Writer);
+        bool known = _replica.Log.Table.TryGet(writer, out var entry);
+        if (writer == WriterId.Anonymous || request.Epoch == 0)
+            Answer(call, AppendStatus.Refused, detail: $"Writer {request.Writer} in epoch {request.Epoch} is no writer.");
+        else if (known && request.Epoch < entry!.Epoch)
+            Answer(call, AppendStatus.Fenced, lastSequence: entry.LastSequence, detail: $"Epoch {entry.Epoch} of writer {writer} took over from epoch {request.Epoch}.");
+        else if (known && request.Epoch == entry!.Epoch)
+        {
+            foreach (var waiter in _waiters)
+            {
+                if (waiter.InitEpoch != request.Epoch || waiter.Writer != writer)
+                    continue;
+                _attached.Add(waiter with { Call = call });
+                return true;
+            }
+            Answer(call, AppendStatus.Committed, lastSequence: CommittedSequenceOf(entry));
+        }
+        else if (!known && _replica.Log.Table.Count >= _services.Options.MaxWritersPerFile)
+            Answer(call, AppendStatus.TooManyWriters, detail: $"The file knows {_replica.Log.Table.Count} writers already.");
+        else
+        {
+            if (!TryMakeRoom(call, 0, out bool settled))
+                return settled;
+            var header = new FrameHeader { Kind = FrameKind.InitWriter, Writer = writer, Epoch = request.Epoch };
+            Sequence(call, header, default, AppendStatus.Committed, entry?.LastSequence ?? 0);
+        }
+        return true;
+    }
+
+    /// <summary>
+    /// True: the frame can be sequenced now. False with <paramref name="settled"/>: the chunk is full or sealed, and the call waits for that to be decided.
+    /// </summary>
+    private bool TryMakeRoom(IncomingCall call, uint payloadLength, out bool settled)
+    {
+        var log = _replica.Log;
+        uint length = FrameHeader.LengthOfFrame(payloadLength);
+        settled = true;
+        if (!_seal && log.Tail + length > log.Chunk.Capacity - ChunkLimits.SealReserve)
+            _seal = true;
+        if (_members.Length < _minMembers)
+            _seal = true;
+        SealIfWanted();
+        if (log.EndsInSeal)
+        {
+            if (_replica.IsSealed)
+                Answer(call, AppendStatus.Sealed);
+            else
+                _attached.Add(new Waiter(call, log.Tail, AppendStatus.Sealed, 0, 0, 0, default, 0));
+            return false;
+        }
+        settled = false;
+        if (_seal)
+            return false;
+        uint uncommitted = log.Tail - _replica.Committed;
+        if (uncommitted > 0 && uncommitted + length > MaxUncommittedBytes)
+            return false;
+        if (!_group.HasRoom(length))
+            WriteGroup();
+        return AbortReason is null;
+    }
+
+    private void SealIfWanted()
+    {
+        var log = _replica.Log;
+        if (!_seal || !IsActive || log.EndsInSeal || AbortReason is not null)
+            return;
+        byte[] nextBase = log.Table.ToBase();
+        var summary = new SealSummary(
+            log.Tail, WriterTable.DigestOf(nextBase), log.Table.FileRecords, log.Table.FilePayloadBytes, (uint)log.Table.Count);
+        var payload = new byte[SealSummary.Size];
+        summary.Write(payload);
+        if (!_group.HasRoom(FrameHeader.LengthOfFrame(SealSummary.Size)))
+            WriteGroup();
+        if (AbortReason is null)
+            Append(new FrameHeader { Kind = FrameKind.Seal, PayloadCrc = Crc32C.Compute(payload) }, payload);
+    }
+
+    private void Sequence(IncomingCall call, in FrameHeader header, ReadOnlySpan<byte> payload, AppendStatus status, ulong lastSequence)
+    {
+        var placed = Append(header, payload);
+        _waiters.Enqueue(new Waiter(call, placed.End, status, placed.Offset, lastSequence, placed.TimeMs, header.Writer,
+            header.Kind == FrameKind.InitWriter ? header.Epoch : 0));
+    }
+
+    /// <summary>Gives the frame its place in the log and puts it into the group.</summary>
+    private FrameHeader Append(in FrameHeader header, ReadOnlySpan<byte> payload)
+    {
+        var log = _replica.Log;
+        var placed = header with
+        {
+            PayloadLength = (uint)payload.Length,
+            TimeMs = Math.Max(log.Table.LastTimeMs, _services.Time.GetUtcNow().ToUnixTimeMilliseconds()),
+            Offset = log.Tail,
+            Ballot = Ballot,
+            Committed = _replica.Committed,
+            Chain = log.Chain,
+        };
+        placed = placed with { HeaderCrc = _group.Add(placed, payload) };
+        log.Sequence(placed);
+        return placed;
+    }
+
+    // ---- Step 2: to the disk and to every secondary
+
+    /// <summary>Everything that was queued has been taken: what it made into a group goes out, unless enough is under way already.</summary>
+    public void EndOfBatch()
+    {
+        while (true)
+        {
+            if (MaySendGroup())
+                WriteGroup();
+            if (!_advanceDue)
+                return;
+            _advanceDue = false;
+            Advance();
+        }
+    }
+
+    private bool MaySendGroup()
+    {
+        if (AbortReason is not null)
+            return false;
+        foreach (var member in _secondaries)
+        {
+            if (member.InFlight >= _services.Options.GroupsInFlight)
+                return false;
+        }
+        return true;
+    }
+
+    private void WriteGroup()
+    {
+        if (_group.IsEmpty)
+            return;
+        try
+        {
+            _replica.Log.Files.Append(_group.Bytes);
+        }
+        catch (DiskFullException e)
+        {
+            AbortReason = e.Message;
+            return;
+        }
+        _replica.FramesWereWritten();
+        (_group, _lastGroup) = (_lastGroup, _group);
+        _group.Clear();
+        foreach (var member in _secondaries)
+            Send(member);
+        if (_replica.InMemory)
+            _advanceDue = true;
+        else
+            _replica.StartFlush();
+        ArmTimer(WatchInterval);
+    }
+
+    /// <summary>Sends the secondary what it lacks, as far as it may have calls in flight.</summary>
+    private void Send(MemberStream member)
+    {
+        if (_services.Time.GetTimestamp() < member.RetryAt)
+            return;
+        if (!member.Following)
+        {
+            if (member.InFlight == 0)
+                SendNewView(member);
+            return;
+        }
+        while (member.InFlight < _services.Options.GroupsInFlight && member.Next < _replica.Log.Files.Length)
+            SendPrepare(member);
+    }
+
+    private void SendPrepare(MemberStream member)
+    {
+        uint from = member.Next;
+        var frames = from == _lastGroup.Start && !_lastGroup.IsEmpty && _lastGroup.End == _replica.Log.Files.Length
+            ? _lastGroup.Share()
+            : FramesFrom(from);
+        member.Next = from + (uint)frames.Length;
+        member.ToldCommitted = _replica.Committed;
+        _ = CallAsync(member, MessageKind.Prepare, new PrepareRequest
+        {
+            Handle = _replica.Handle.Value,
+            Ballot = Ballot.Value,
+            Offset = from,
+            Committed = _replica.Committed,
+            Sender = _services.Self().Value,
+        }, frames);
+    }
+
+    private void SendNewView(MemberStream member)
+    {
+        var log = _replica.Log;
+        uint from = member.WantsFramesFrom ?? log.Files.Length;
+        var request = new NewViewRequest
+        {
+            Handle = _replica.Handle.Value,
+            Ballot = Ballot.Value,
+            Sender = _services.Self().Value,
+            Tail = log.Files.Length,
+            BaseDigest = log.Files.Metadata.BaseDigest,
+            FramesFrom = from,
+        };
+        foreach (var (ballot, start) in log.Lineage)
+        {
+            if (start < log.Files.Length)
+                request.Lineage.Add(new LineageEntry { Ballot = ballot.Value, Start = start });
+        }
+        _ = CallAsync(member, MessageKind.NewView, request, from < log.Files.Length ? FramesFrom(from) : Payload.Empty);
+    }
+
+    /// <summary>Whole frames from the disk: for a secondary that missed what is in no group any more.</summary>
+    private Payload FramesFrom(uint from)
+    {
+        uint available = _replica.Log.Files.Length - from;
+        if (available == 0)
+            return Payload.Empty;
+        int length = (int)Math.Min(available, CatchUpBytes);
+        var buffer = SharedBuffer.Rent(length);
+        _replica.Log.Read(from, buffer.Span[..length]);
+        int whole = WholeFrames.Length(buffer.Span[..length], out int next);
+        if (whole == 0)
+        {
+            // One frame that is larger than the limit.
+            buffer.Release();
+            buffer = SharedBuffer.Rent(next);
+            _replica.Log.Read(from, buffer.Span[..next]);
+            whole = next;
+        }
+        return new Payload(buffer, 0, whole);
+    }
+
+    private async Task CallAsync(MemberStream member, MessageKind kind, Google.Protobuf.IMessage request, Payload payload)
+    {
+        member.InFlight++;
+        member.OwingSince ??= _services.Time.GetTimestamp();
+        var result = await member.Link.CallAsync(kind, request, payload, _services.Options.VoteTimeout * 2, _ended.Token);
+        if (!_replica.Post(new MemberAnswered(this, member, kind == MessageKind.NewView, result)))
+            result.Payload.Release();
+    }
+
+    // ---- Step 3: votes
+
+    /// <summary>The primary's own flush is done.</summary>
+    public void TakeOwnVote() => Advance();
+
+    public void TakeAnswer(MemberAnswered answer)
+    {
+        var member = answer.Member;
+        member.InFlight--;
+        answer.Result.Payload.Release();
+        long now = _services.Time.GetTimestamp();
+        if (!answer.Result.IsAnswered)
+        {
+            member.UnreachableSince = answer.Result.Outcome is CallOutcome.TimedOut ? null : member.UnreachableSince ?? now;
+            Retry(member);
+            return;
+        }
+        member.UnreachableSince = null;
+        var vote = answer.Result.Answer<Vote>();
+        switch (vote.Status)
+        {
+            case VoteStatus.Voted when vote.Ballot == Ballot.Value:
+                uint before = member.Acked;
+                if (answer.ToNewView || !member.Following)
+                    member.Installed(vote.Durable);
+                else
+                    member.Voted(vote.Durable);
+                if (member.Acked >= _replica.Log.Files.Length)
+                    member.OwingSince = null;
+                else if (member.Acked > before)
+                    member.OwingSince = now;
+                Advance();
+                break;
+            case VoteStatus.Gap:
+                member.Next = Math.Min(vote.Durable, _replica.Log.Files.Length);
+                break;
+            case VoteStatus.NeedView:
+                member.MustInstall();
+                break;
+            case VoteStatus.NeedFrames:
+                member.WantsFramesFrom = Math.Min(vote.Durable, _replica.Log.Files.Length);
+                member.OwingSince = now;
+                break;
+            case VoteStatus.VoteStale:
+                _replica.Post(new PrimaryReplaced(this));
+                return;
+            case VoteStatus.DiskFull when !_seal:
+                AbortReason = $"server {new ServerId(member.Server.ServerId)}: {vote.Detail}";
+                return;
+            case VoteStatus.VoteBusy:
+                Retry(member);
+                return;
+            default:
+                Accuse(member, $"{vote.Status}: {vote.Detail}");
+                Retry(member);
+                return;
+        }
+        Send(member);
+    }
+
+    private void Retry(MemberStream member)
+    {
+        if (member.Following)
+            member.Rewind();
+        member.RetryAt = In(RetryPause);
+        ArmTimer(WatchInterval);
+    }
+
+    // ---- Step 4: the watermark
+
+    /// <summary>The watermark is what every member holds; whoever waited below it is answered.</summary>
+    private void Advance()
+    {
+        uint held = _replica.Held;
+        foreach (var member in _secondaries)
+        {
+            if (!member.Following)
+                return;
+            held = Math.Min(held, member.Acked);
+        }
+        if (!IsActive)
+        {
+            if (held < _replica.Log.Tail)
+                return;
+            IsActive = true;
+            _services.Logger.BecameActive(_replica.Handle, Ballot, _members.Length, _replica.Log.Tail);
+            _replica.Commit(held);
+            _replica.PrimaryChanged();
+        }
+        _replica.Commit(held);
+        uint committed = _replica.Committed;
+        while (_waiters.TryPeek(out var waiter) && waiter.End <= committed)
+            _waiters.Dequeue().Commit(Ballot, _replica.Log.Chunk.Index);
+        for (int i = 0; i < _attached.Count; i++)
+        {
+            if (_attached[i].End > committed)
+                continue;
+            _attached[i].Commit(Ballot, _replica.Log.Chunk.Index);
+            _attached.RemoveAt(i--);
+        }
+        SealIfWanted();
+        if (_replica.IsSealed && !_sealReported)
+        {
+            _sealReported = true;
+            _ = ReportSealAsync();
+        }
+        while (_parked.TryPeek(out var parked) && AbortReason is null && TrySettle(parked))
+            _parked.Dequeue();
+        if (SomeoneLagsBehind())
+            ArmTimer(_services.Options.CommitDelay);
+    }
+
+    private bool SomeoneLagsBehind()
+    {
+        foreach (var member in _secondaries)
+        {
+            if (member.ToldCommitted < _replica.Committed)
+                return true;
+        }
+        return false;
+    }
+
+    // ---- The timer: commits that no PREPARE carries, retries, accusations
+
+    public void TakeTick()
+    {
+        _timerDue = null;
+        if (LeaseIsOver)
+        {
+            _replica.Post(new PrimaryReplaced(this));
+            return;
+        }
+        long now = _services.Time.GetTimestamp();
+        bool waiting = !IsActive;
+        foreach (var member in _secondaries)
+        {
+            Send(member);
+            if (member is { Following: true, InFlight: 0 } && member.ToldCommitted < _replica.Committed && now >= member.RetryAt)
+                SendPrepare(member);
+            Watch(member, now);
+            waiting |= member.InFlight > 0 || member.Acked < _replica.Log.Files.Length || member.ToldCommitted < _replica.Committed;
+        }
+        if (waiting)
+            ArmTimer(WatchInterval);
+    }
+
+    private void Watch(MemberStream member, long now)
+    {
+        var limit = _services.Options.VoteTimeout;
+        if (member.UnreachableSince is { } lost && Elapsed(lost, now) >= limit / 2)
+            Accuse(member, $"it could not be reached for {Elapsed(lost, now).TotalMilliseconds:F0} ms");
+        else if (member.OwingSince is { } since && (member.InFlight > 0 || member.Acked < _replica.Log.Files.Length) && Elapsed(since, now) >= limit)
+            Accuse(member, $"it owed a vote for {Elapsed(since, now).TotalMilliseconds:F0} ms");
+    }
+
+    private void Accuse(MemberStream member, string reason)
+    {
+        long now = _services.Time.GetTimestamp();
+        if (member.AccusedAt is { } last && Elapsed(last, now) < _services.Options.VoteTimeout)
+            return;
+        member.AccusedAt = now;
+        _services.Logger.MemberAccused(_replica.Handle, new ServerId(member.Server.ServerId), reason);
+        _ = AccuseAsync(member, reason);
+    }
+
+    private async Task AccuseAsync(MemberStream member, string reason)
+    {
+        var result = await _services.Master.CallAsync(MessageKind.Suspect, new SuspectRequest
+        {
+            Handle = _replica.Handle.Value,
+            Version = Ballot.Version,
+            Sender = _services.Self().Value,
+            Member = member.Server.ServerId,
+            Reason = reason,
+        }, Payload.Empty, _services.Options.VoteTimeout * 2, _ended.Token);
+        result.Payload.Release();
+        if (result.IsAnswered && result.Answer<SuspectReply>().Status == Status.Stale)
+            _replica.Post(new PrimaryReplaced(this));
+    }
+
+    /// <summary>Tells the master until it has heard it: only then can the file's next chunk exist.</summary>
+    private async Task ReportSealAsync()
+    {
+        var log = _replica.Log;
+        var request = new SealedRequest
+        {
+            Handle = _replica.Handle.Value,
+            Version = Ballot.Version,
+            Sender = _services.Self().Value,
+            Length = log.Tail,
+            BaseDigest = WriterTable.DigestOf(log.Table.ToBase()),
+        };
+        while (!_ended.IsCancellationRequested)
+        {
+            var result = await _services.Master.CallAsync(MessageKind.Sealed, request, Payload.Empty, TimeSpan.FromSeconds(5), _ended.Token);
+            result.Payload.Release();
+            if (result.IsAnswered && result.Answer<SealedReply>().Status is Status.Ok or Status.Stale or Status.NotFound)
+                return;
+            try
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(50), _services.Time, _ended.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+        }
+    }
+
+    private void ArmTimer(TimeSpan due)
+    {
+        long at = In(due);
+        if (_timerDue <= at || _ended.IsCancellationRequested)
+            return;
+        _timerDue = at;
+        _timer ??= _services.Time.CreateTimer(_ => _replica.Post(new PrimaryTick(this)), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _timer.Change(due, Timeout.InfiniteTimeSpan);
+    }
+
+    private void Answer(IncomingCall call, AppendStatus status, ulong lastSequence = 0, string detail = "") => call.Reply(new AppendReply
+    {
+        Status = status,
+        Ballot = Ballot.Value,
+        ChunkIndex = _replica.Log.Chunk.Index,
+        LastSequence = lastSequence,
+        Detail = detail,
+    });
+
+    private long In(TimeSpan duration) => _services.Time.GetTimestamp() + (long)(duration.TotalSeconds * _services.Time.TimestampFrequency);
+
+    private TimeSpan Elapsed(long since, long now) => _services.Time.GetElapsedTime(since, now);
+}

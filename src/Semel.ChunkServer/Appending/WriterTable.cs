@@ -1,0 +1,244 @@
+using System.Buffers.Binary;
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
+using Semel.Protocol;
+using Semel.Protocol.Checksums;
+using Semel.Protocol.Frames;
+using Semel.Protocol.Identity;
+
+namespace Semel.ChunkServer.Appending;
+
+/// <summary>Where one batch of a writer is.</summary>
+internal readonly record struct BatchPlace(ulong FirstSequence, uint RecordCount, uint PayloadCrc, ulong ChunkIndex, uint Offset, long TimeMs)
+{
+    public ulong LastSequence => FirstSequence + RecordCount - 1;
+}
+
+/// <summary>What the file remembers of one writer: its epoch, its last sequence, and where its last batches are.</summary>
+internal sealed class WriterEntry
+{
+    /// <summary>Batches whose place is remembered. A client has fewer in flight, so a retry of any of them meets its result.</summary>
+    public const int Window = 8;
+
+    private WindowOfPlaces _places;
+    private int _oldest;
+
+    public uint Epoch { get; set; }
+
+    /// <summary>The last sequenced record; 0: none.</summary>
+    public ulong LastSequence { get; private set; }
+
+    public int PlaceCount { get; private set; }
+
+    /// <summary>0 is the oldest remembered batch.</summary>
+    public BatchPlace Place(int index) => _places[(_oldest + index) % Window];
+
+    public BatchPlace? Newest => PlaceCount == 0 ? null : Place(PlaceCount - 1);
+
+    public void Add(in BatchPlace place)
+    {
+        if (PlaceCount == Window)
+            _oldest = (_oldest + 1) % Window;
+        else
+            PlaceCount++;
+        _places[(_oldest + PlaceCount - 1) % Window] = place;
+        LastSequence = place.LastSequence;
+    }
+
+    /// <summary>The batch that holds the sequence, if it is remembered.</summary>
+    public bool TryFind(ulong sequence, out BatchPlace place)
+    {
+        for (int i = PlaceCount - 1; i >= 0; i--)
+        {
+            place = Place(i);
+            if (place.FirstSequence <= sequence && sequence <= place.LastSequence)
+                return true;
+        }
+        place = default;
+        return false;
+    }
+
+    internal void Restore(ulong lastSequence) => LastSequence = lastSequence;
+
+    [InlineArray(Window)]
+    private struct WindowOfPlaces
+    {
+        private BatchPlace _first;
+    }
+}
+
+/// <summary>
+/// The fold of a file's log that makes appends exactly once: who wrote what last. It is never written in the hot path: the operation
+/// ids are in the frames, so a scan rebuilds it, equal logs give equal tables, and at a roll-over its bytes become the
+/// next chunk's base.
+/// </summary>
+/// <remarks>
+/// The base's bytes, little endian:
+/// <code>
+/// off size
+///   0    4  magic 'S' 'B' 'A' '1'
+///   4    4  number of writers
+///   8    8  records in the file so far
+///  16    8  bytes of those records, without their length prefixes
+///  24    8  time of the last frame, milliseconds since 1970
+///  32       writers in the order of their ids:
+///           u64 id, u64 last sequence, u32 epoch, u32 places, then the places, oldest first:
+///           u64 first sequence, u64 chunk index, u64 time, u32 record count, u32 payload CRC, u32 offset, u32 zero
+/// </code>
+/// An empty table of an empty file has no bytes at all. The digest of a base is the CRC32C of its bytes.
+/// </remarks>
+internal sealed class WriterTable
+{
+    private const uint Magic = 0x31414253;
+    private const int HeaderBytes = 32;
+    private const int WriterBytes = 24;
+    private const int PlaceBytes = 40;
+
+    private readonly Dictionary<WriterId, WriterEntry> _writers = [];
+
+    public int Count => _writers.Count;
+
+    /// <summary>Records in the file up to the fold's end.</summary>
+    public ulong FileRecords { get; private set; }
+
+    /// <summary>Bytes of those records, without their length prefixes.</summary>
+    public ulong FilePayloadBytes { get; private set; }
+
+    /// <summary>Time of the last frame.</summary>
+    public long LastTimeMs { get; private set; }
+
+    public bool TryGet(WriterId writer, [NotNullWhen(true)] out WriterEntry? entry) => _writers.TryGetValue(writer, out entry);
+
+    /// <summary>Folds the next frame of the log in.</summary>
+    public void Apply(in FrameHeader frame, ulong chunkIndex)
+    {
+        LastTimeMs = frame.TimeMs;
+        switch (frame.Kind)
+        {
+            case FrameKind.Data:
+                FileRecords += frame.RecordCount;
+                FilePayloadBytes += frame.PayloadLength - (ulong)frame.RecordCount * RecordBatch.LengthPrefix;
+                if (frame.Writer == WriterId.Anonymous)
+                    return;
+                bool known = _writers.TryGetValue(frame.Writer, out var entry);
+                Invariant.Holds(known && entry!.Epoch == frame.Epoch);
+                Invariant.Holds(frame.FirstSequence == entry!.LastSequence + 1);
+                entry.Add(new BatchPlace(frame.FirstSequence, frame.RecordCount, frame.PayloadCrc, chunkIndex, frame.Offset, frame.TimeMs));
+                return;
+            case FrameKind.InitWriter:
+                if (!_writers.TryGetValue(frame.Writer, out var initialised))
+                    _writers[frame.Writer] = initialised = new WriterEntry();
+                Invariant.Holds(frame.Epoch > initialised.Epoch);
+                initialised.Epoch = frame.Epoch;
+                return;
+            case FrameKind.EvictWriter:
+                _writers.Remove(frame.Writer);
+                return;
+            default:
+                return;
+        }
+    }
+
+    /// <summary>The bytes that the next chunk starts from.</summary>
+    public byte[] ToBase()
+    {
+        if (_writers.Count == 0 && FileRecords == 0)
+            return [];
+        var ids = _writers.Keys.ToArray();
+        Array.Sort(ids);
+        int size = HeaderBytes;
+        foreach (var id in ids)
+            size += WriterBytes + _writers[id].PlaceCount * PlaceBytes;
+        var bytes = new byte[size];
+        var rest = bytes.AsSpan();
+        BinaryPrimitives.WriteUInt32LittleEndian(rest, Magic);
+        BinaryPrimitives.WriteUInt32LittleEndian(rest[4..], (uint)ids.Length);
+        BinaryPrimitives.WriteUInt64LittleEndian(rest[8..], FileRecords);
+        BinaryPrimitives.WriteUInt64LittleEndian(rest[16..], FilePayloadBytes);
+        BinaryPrimitives.WriteInt64LittleEndian(rest[24..], LastTimeMs);
+        rest = rest[HeaderBytes..];
+        foreach (var id in ids)
+        {
+            var entry = _writers[id];
+            BinaryPrimitives.WriteUInt64LittleEndian(rest, id.Value);
+            BinaryPrimitives.WriteUInt64LittleEndian(rest[8..], entry.LastSequence);
+            BinaryPrimitives.WriteUInt32LittleEndian(rest[16..], entry.Epoch);
+            BinaryPrimitives.WriteUInt32LittleEndian(rest[20..], (uint)entry.PlaceCount);
+            rest = rest[WriterBytes..];
+            for (int i = 0; i < entry.PlaceCount; i++)
+            {
+                var place = entry.Place(i);
+                BinaryPrimitives.WriteUInt64LittleEndian(rest, place.FirstSequence);
+                BinaryPrimitives.WriteUInt64LittleEndian(rest[8..], place.ChunkIndex);
+                BinaryPrimitives.WriteInt64LittleEndian(rest[16..], place.TimeMs);
+                BinaryPrimitives.WriteUInt32LittleEndian(rest[24..], place.RecordCount);
+                BinaryPrimitives.WriteUInt32LittleEndian(rest[28..], place.PayloadCrc);
+                BinaryPrimitives.WriteUInt32LittleEndian(rest[32..], place.Offset);
+                rest = rest[PlaceBytes..];
+            }
+        }
+        return bytes;
+    }
+
+    public static uint DigestOf(ReadOnlySpan<byte> baseBytes) => Crc32C.Compute(baseBytes);
+
+    /// <summary>Reads a base. The bytes come from outside: every length is checked.</summary>
+    public static bool TryRead(ReadOnlySpan<byte> bytes, [NotNullWhen(true)] out WriterTable? table, [NotNullWhen(false)] out string? fault)
+    {
+        table = null;
+        fault = null;
+        var result = new WriterTable();
+        if (bytes.IsEmpty)
+        {
+            table = result;
+            return true;
+        }
+        if (bytes.Length < HeaderBytes || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic)
+        {
+            fault = "this is no base of a chunk";
+            return false;
+        }
+        uint writers = BinaryPrimitives.ReadUInt32LittleEndian(bytes[4..]);
+        result.FileRecords = BinaryPrimitives.ReadUInt64LittleEndian(bytes[8..]);
+        result.FilePayloadBytes = BinaryPrimitives.ReadUInt64LittleEndian(bytes[16..]);
+        result.LastTimeMs = BinaryPrimitives.ReadInt64LittleEndian(bytes[24..]);
+        var rest = bytes[HeaderBytes..];
+        for (uint w = 0; w < writers; w++)
+        {
+            uint places = rest.Length < WriterBytes ? uint.MaxValue : BinaryPrimitives.ReadUInt32LittleEndian(rest[20..]);
+            if (places > WriterEntry.Window || rest.Length < WriterBytes + places * PlaceBytes)
+            {
+                fault = $"writer {w} of {writers} is cut short";
+                return false;
+            }
+            var id = new WriterId(BinaryPrimitives.ReadUInt64LittleEndian(rest));
+            ulong last = BinaryPrimitives.ReadUInt64LittleEndian(rest[8..]);
+            var entry = new WriterEntry { Epoch = BinaryPrimitives.ReadUInt32LittleEndian(rest[16..]) };
+            rest = rest[WriterBytes..];
+            for (uint i = 0; i < places; i++)
+            {
+                entry.Add(new BatchPlace(
+                    BinaryPrimitives.ReadUInt64LittleEndian(rest),
+                    BinaryPrimitives.ReadUInt32LittleEndian(rest[24..]),
+                    BinaryPrimitives.ReadUInt32LittleEndian(rest[28..]),
+                    BinaryPrimitives.ReadUInt64LittleEndian(rest[8..]),
+                    BinaryPrimitives.ReadUInt32LittleEndian(rest[32..]),
+                    BinaryPrimitives.ReadInt64LittleEndian(rest[16..])));
+                rest = rest[PlaceBytes..];
+            }
+            entry.Restore(last);
+            if (!result._writers.TryAdd(id, entry))
+            {
+                fault = $"writer {id} comes twice";
+                return false;
+            }
+        }
+        if (!rest.IsEmpty)
+        {
+            fault = $"{rest.Length} bytes follow the last writer";
+            return false;
+        }
+        table = result;
+        return true;
+    }
+}

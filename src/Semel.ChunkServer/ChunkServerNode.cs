@@ -1,0 +1,246 @@
+using Google.Protobuf;
+using Microsoft.Extensions.Logging;
+using Semel.ChunkServer.Reading;
+using Semel.ChunkServer.Registration;
+using Semel.ChunkServer.Replicas;
+using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
+using Semel.Protocol.Wires;
+using Semel.Storage.DataDirectories;
+using Semel.Storage.Disks;
+
+namespace Semel.ChunkServer;
+
+/// <summary>
+/// A chunk server: takes calls, and passes each to the replica that it is about. Everything it needs of the world comes from outside:
+/// the same code runs on sockets and disks and in the simulation.
+/// </summary>
+public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
+{
+    private readonly ChunkServerOptions _options;
+    private readonly IDisk _disk;
+    private readonly DataDirectory _directory;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly ReplicaRegistry _replicas = new();
+    private readonly ReplicaMaker _maker;
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly ulong _incarnation;
+    private IListener? _listener;
+    private Task _session = Task.CompletedTask;
+    private ulong _masterEpoch;
+
+    private ChunkServerNode(ChunkServerOptions options, IDisk disk, DataDirectory directory, IWire wire, TimeProvider time, Random random, ILogger logger)
+    {
+        (_options, _disk, _directory, _time, _logger) = (options, disk, directory, time, logger);
+        _incarnation = (ulong)random.NextInt64(1, long.MaxValue);
+        var services = new ReplicaServices(
+            options, wire, wire.LinkTo(options.MasterAddress), time, random, logger, () => Id ?? default, r => _replicas.Changed(r.Handle));
+        _maker = new ReplicaMaker(_replicas, services, disk);
+    }
+
+    /// <summary>Where it takes calls.</summary>
+    public string Address => _listener!.Address;
+
+    /// <summary>Null until it has registered for the first time.</summary>
+    public ServerId? Id => _directory.ServerId;
+
+    /// <summary>Null until it has registered for the first time.</summary>
+    public string? ClusterId => _directory.ClusterId;
+
+    /// <summary>Takes the data directory, opens its replicas, listens, and registers with the master (in the background, for as long as it takes).</summary>
+    /// <exception cref="System.ComponentModel.DataAnnotations.ValidationException">A setting is out of range.</exception>
+    /// <exception cref="IOException">The directory is in use, of another role or cluster, or not readable; or the address is taken.</exception>
+    public static async Task<ChunkServerNode> StartAsync(
+        ChunkServerOptions options, IDisk disk, IWire wire, TimeProvider time, Random random, ILoggerFactory loggers, CancellationToken cancellation)
+    {
+        options.Validate();
+        var logger = loggers.CreateLogger("Semel.ChunkServer");
+        var directory = await DataDirectory.OpenAsync(disk, ServerRole.ChunkServer, logger);
+        var node = new ChunkServerNode(options, disk, directory, wire, time, random, logger);
+        try
+        {
+            node._maker.OpenAll();
+            node._listener = wire.Listen(options.BindAddress, node);
+            cancellation.ThrowIfCancellationRequested();
+        }
+        catch
+        {
+            await node.DisposeAsync();
+            throw;
+        }
+        logger.Started(node.Id ?? default, node.ClusterId ?? "(none yet)", node._replicas.Count, node.Address);
+        var session = new MasterSession(
+            options, wire.LinkTo(options.MasterAddress), node._replicas, new CommandRunner(node.CarryOutAsync, logger),
+            node.Describe, node.AcceptedAsync, time, random, logger);
+        node._session = session.RunAsync(node._stopping.Token);
+        return node;
+    }
+
+    /// <summary>Stops taking calls and flushes every replica.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (_stopping.IsCancellationRequested)
+            return;
+        _stopping.Cancel();
+        if (_listener is not null)
+            await _listener.DisposeAsync();
+        await _session;
+        foreach (var replica in _replicas.All())
+        {
+            var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            if (replica.Post(new StopWanted(stopped)))
+                await stopped.Task;
+        }
+        _directory.Dispose();
+    }
+
+    void ICallHandler.Handle(IncomingCall call)
+    {
+        switch (call.Header)
+        {
+            case AppendRequest r:
+                ToReplica(call, r.Handle);
+                break;
+            case InitWriterRequest r:
+                ToReplica(call, r.Handle);
+                break;
+            case PrepareRequest r:
+                ToReplica(call, r.Handle);
+                break;
+            case NewViewRequest r:
+                ToReplica(call, r.Handle);
+                break;
+            case ReadFramesRequest r when _replicas.TryGet(new ChunkHandle(r.Handle), out var replica):
+                _ = FrameServer.ServeAsync(call, replica, _time);
+                break;
+            case InspectChunkRequest r:
+                ToReplica(call, r.Handle);
+                break;
+            case FetchBaseRequest r:
+                ToReplica(call, r.Handle);
+                break;
+            case PromiseRequest r:
+                FromMaster(call, r.MasterEpoch, r.Handle);
+                break;
+            case GrantRequest r:
+                FromMaster(call, r.MasterEpoch, r.Handle);
+                break;
+            case SealChunkRequest r:
+                FromMaster(call, r.MasterEpoch, r.Handle);
+                break;
+            case CreateChunkRequest r when IsCurrent(r.MasterEpoch):
+                _ = CreateAsync(call, r);
+                break;
+            default:
+                call.Reply(Refusal(call));
+                break;
+        }
+    }
+
+    private void ToReplica(IncomingCall call, ulong handle)
+    {
+        if (_replicas.TryGet(new ChunkHandle(handle), out var replica))
+            replica.Take(call);
+        else
+            call.Reply(Refusal(call));
+    }
+
+    private void FromMaster(IncomingCall call, ulong epoch, ulong handle)
+    {
+        if (IsCurrent(epoch))
+            ToReplica(call, handle);
+        else
+            call.Reply(Refusal(call));
+    }
+
+    /// <summary>A master that was replaced has nothing to say any more.</summary>
+    private bool IsCurrent(ulong epoch)
+    {
+        while (true)
+        {
+            ulong seen = Volatile.Read(ref _masterEpoch);
+            if (epoch < seen)
+                return false;
+            if (epoch == seen || Interlocked.CompareExchange(ref _masterEpoch, epoch, seen) == seen)
+                return true;
+        }
+    }
+
+    /// <summary>Nothing was done: there is no such chunk here, the master is an old one, or a chunk server does not do such things.</summary>
+    private IMessage Refusal(IncomingCall call)
+    {
+        const string noChunk = "There is no such chunk on this server.";
+        ulong? epoch = call.Header switch
+        {
+            PromiseRequest r => r.MasterEpoch,
+            GrantRequest r => r.MasterEpoch,
+            SealChunkRequest r => r.MasterEpoch,
+            CreateChunkRequest r => r.MasterEpoch,
+            _ => null,
+        };
+        var fromMaster = epoch < Volatile.Read(ref _masterEpoch) ? Status.Stale : Status.NotFound;
+        switch (call.Kind)
+        {
+            case MessageKind.Append or MessageKind.InitWriter or MessageKind.Prepare or MessageKind.NewView or MessageKind.ReadFrames:
+                return NotServed.Reply(call.Kind, noChunk);
+            case MessageKind.InspectChunk:
+                return new InspectChunkReply { Status = Status.NotFound };
+            case MessageKind.FetchBase:
+                return new FetchBaseReply { Status = Status.NotFound, Detail = noChunk };
+            case MessageKind.Promise:
+                return new PromiseReply { Status = fromMaster, Detail = noChunk };
+            case MessageKind.Grant:
+                return new GrantReply { Status = fromMaster, Detail = noChunk };
+            case MessageKind.SealChunk:
+                return new SealChunkReply { Status = fromMaster };
+            case MessageKind.CreateChunk:
+                return new CreateChunkReply { Status = fromMaster };
+            default:
+                _logger.CallNotServed(call.Kind, call.Peer);
+                return NotServed.Reply(call.Kind, "This is a chunk server. Ask the master.");
+        }
+    }
+
+    private async Task CreateAsync(IncomingCall call, CreateChunkRequest request) => call.Reply(await _maker.CreateAsync(request));
+
+    private async Task<CommandResult> CarryOutAsync(Command command)
+    {
+        switch (command.WhatCase)
+        {
+            case Command.WhatOneofCase.Delete:
+                return await _maker.DeleteAsync(command.Delete);
+            case Command.WhatOneofCase.Clone:
+                return await _maker.CloneAsync(command.Clone);
+            case Command.WhatOneofCase.ConfirmSeal:
+                if (_replicas.TryGet(new ChunkHandle(command.ConfirmSeal.Handle), out var replica))
+                    replica.Post(new SealConfirmed(command.ConfirmSeal.Version, command.ConfirmSeal.Length));
+                return new CommandResult { Status = Status.Ok };
+            default:
+                return new CommandResult { Status = Status.Invalid, Detail = "This chunk server does not know the command: it is older than the master." };
+        }
+    }
+
+    private RegisterServerRequest Describe() => new()
+    {
+        ServerId = Id?.Value ?? 0,
+        Incarnation = _incarnation,
+        Address = _options.AdvertisedAddress ?? Address,
+        ClusterId = _directory.ClusterId ?? "",
+        CapacityBytes = (ulong)_disk.CapacityBytes,
+        FreeBytes = (ulong)_disk.FreeBytes,
+    };
+
+    private async ValueTask AcceptedAsync(RegisterServerReply reply)
+    {
+        try
+        {
+            await _directory.SetIdentityAsync(reply.ClusterId, new ServerId(reply.ServerId));
+        }
+        catch (IOException e)
+        {
+            _logger.RegistrationRefused(_options.MasterAddress, e.Message);
+            throw;
+        }
+    }
+}

@@ -1,0 +1,65 @@
+using Microsoft.Extensions.Logging;
+using Semel.Protocol.Identity;
+
+namespace Semel.ChunkServer;
+
+/// <summary>What a chunk server tells its operator. Ids 2xxx.</summary>
+internal static partial class Log
+{
+    [LoggerMessage(2001, LogLevel.Information, "Chunk server {Server} of cluster {Cluster} took {Replicas} replicas from its disk and listens on {Address}")]
+    public static partial void Started(this ILogger logger, ServerId server, string cluster, int replicas, string address);
+
+    [LoggerMessage(2002, LogLevel.Information, "Registered with master {Master} in master epoch {Epoch}")]
+    public static partial void Registered(this ILogger logger, string master, ulong epoch);
+
+    [LoggerMessage(2003, LogLevel.Warning, "Master {Master} cannot be reached: {Reason}. The chunk server keeps trying")]
+    public static partial void MasterUnreachable(this ILogger logger, string master, string reason);
+
+    [LoggerMessage(2004, LogLevel.Error, "Master {Master} refused this chunk server: {Reason}. It keeps asking, but somebody has to act")]
+    public static partial void RegistrationRefused(this ILogger logger, string master, string reason);
+
+    [LoggerMessage(2005, LogLevel.Error, "Replica of chunk {Chunk} cannot be opened and takes part in nothing: {Fault}")]
+    public static partial void ReplicaUnreadable(this ILogger logger, ChunkHandle chunk, string fault);
+
+    [LoggerMessage(2006, LogLevel.Warning, "Replica of chunk {Chunk} was cut to {Tail} bytes after a crash: {Reason}")]
+    public static partial void TornTailCut(this ILogger logger, ChunkHandle chunk, uint tail, string reason);
+
+    [LoggerMessage(2007, LogLevel.Error, "Replica of chunk {Chunk} is damaged: {Committed} bytes were durable once, {Tail} verify. The master repairs it from another replica")]
+    public static partial void ReplicaDamaged(this ILogger logger, ChunkHandle chunk, uint committed, uint tail);
+
+    [LoggerMessage(2101, LogLevel.Information, "Recovery of chunk {Chunk} began in ballot {Ballot}: the log ends at {Tail}, {Committed} of it known committed")]
+    public static partial void RecoveryBegan(this ILogger logger, ChunkHandle chunk, Ballot ballot, uint tail, uint committed);
+
+    [LoggerMessage(2102, LogLevel.Information, "Primary of chunk {Chunk} became active in ballot {Ballot} with {Members} members at {Tail}")]
+    public static partial void BecameActive(this ILogger logger, ChunkHandle chunk, Ballot ballot, int members, uint tail);
+
+    [LoggerMessage(2103, LogLevel.Information, "Primary of chunk {Chunk} in ballot {Ballot} stepped down: {Reason}")]
+    public static partial void SteppedDown(this ILogger logger, ChunkHandle chunk, Ballot ballot, string reason);
+
+    [LoggerMessage(2104, LogLevel.Warning, "Chunk {Chunk} aborts what is in flight and goes on in ballot {Ballot}: cut from {Tail} to {Committed} because {Reason}. Writers repeat it")]
+    public static partial void Aborted(this ILogger logger, ChunkHandle chunk, Ballot ballot, uint committed, uint tail, string reason);
+
+    [LoggerMessage(2105, LogLevel.Warning, "Chunk {Chunk}: member {Member} was accused before the master: {Reason}. Appends wait until it answers or is replaced")]
+    public static partial void MemberAccused(this ILogger logger, ChunkHandle chunk, ServerId member, string reason);
+
+    [LoggerMessage(2106, LogLevel.Information, "Chunk {Chunk}: ballot {Ballot} shares {Common} bytes with this replica, the suffix up to {Tail} was cut")]
+    public static partial void SuffixCut(this ILogger logger, ChunkHandle chunk, Ballot ballot, uint common, uint tail);
+
+    [LoggerMessage(2107, LogLevel.Warning, "Chunk {Chunk}: frames of a PREPARE were refused: {Reason}. The primary sends them again or goes on without this replica")]
+    public static partial void PrepareRefused(this ILogger logger, ChunkHandle chunk, string reason);
+
+    [LoggerMessage(2108, LogLevel.Error, "Replica of chunk {Chunk} has failed and takes part in nothing more until the server is restarted")]
+    public static partial void ReplicaFailed(this ILogger logger, Exception failure, ChunkHandle chunk);
+
+    [LoggerMessage(2201, LogLevel.Information, "Replica of chunk {Chunk} was deleted")]
+    public static partial void ReplicaDeleted(this ILogger logger, ChunkHandle chunk);
+
+    [LoggerMessage(2202, LogLevel.Information, "Replica of chunk {Chunk} was copied from {Source}: {Length} bytes")]
+    public static partial void ReplicaCloned(this ILogger logger, ChunkHandle chunk, string source, uint length);
+
+    [LoggerMessage(2203, LogLevel.Warning, "Command {Command} failed: {Reason}. The master decides what comes next")]
+    public static partial void CommandFailed(this ILogger logger, ulong command, string reason);
+
+    [LoggerMessage(2204, LogLevel.Warning, "A call of kind {Kind} came from {Peer}; a chunk server does not serve it")]
+    public static partial void CallNotServed(this ILogger logger, Protocol.Messages.MessageKind kind, string peer);
+}

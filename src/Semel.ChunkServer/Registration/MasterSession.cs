@@ -1,0 +1,161 @@
+using System.Threading.Channels;
+using Microsoft.Extensions.Logging;
+using Semel.ChunkServer.Replicas;
+using Semel.Protocol.Buffers;
+using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
+using Semel.Protocol.Wires;
+
+namespace Semel.ChunkServer.Registration;
+
+/// <summary>
+/// This server's side of its association with the master: registers, reports, takes commands, again and again through any restart
+/// of the master. Commands run beside the heartbeat, so that a slow copy never makes the server look dead.
+/// </summary>
+internal sealed class MasterSession(
+    ChunkServerOptions options,
+    ILink master,
+    ReplicaRegistry replicas,
+    CommandRunner commands,
+    Func<RegisterServerRequest> describe,
+    Func<RegisterServerReply, ValueTask> accepted,
+    TimeProvider time,
+    Random random,
+    ILogger logger)
+{
+    private const int ReportsPerPage = 5000;
+    private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
+
+    private readonly Queue<ChunkReport> _fullReport = new();
+    private readonly List<CommandResult> _results = [];
+    private TimeSpan _interval = options.HeartbeatInterval;
+    private bool _complained;
+
+    public async Task RunAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            while (true)
+            {
+                ulong incarnation = await RegisterAsync(cancellation);
+                await HeartbeatAsync(incarnation, cancellation);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+        }
+    }
+
+    private async Task<ulong> RegisterAsync(CancellationToken cancellation)
+    {
+        for (var pause = FirstPause; ; pause = Longer(pause))
+        {
+            var request = describe();
+            var result = await master.CallAsync(MessageKind.RegisterServer, request, Payload.Empty, CallTimeout, cancellation);
+            result.Payload.Release();
+            cancellation.ThrowIfCancellationRequested();
+            var reply = result.IsAnswered ? result.Answer<RegisterServerReply>() : null;
+            if (reply is { Status: Status.Ok })
+            {
+                await accepted(reply);
+                _interval = reply.HeartbeatMs > 0 ? TimeSpan.FromMilliseconds(reply.HeartbeatMs) : options.HeartbeatInterval;
+                _complained = false;
+                logger.Registered(master.Address, reply.MasterEpoch);
+                PrepareFullReport();
+                return request.Incarnation;
+            }
+            Complain(reply, result);
+            await Task.Delay(Jittered(pause), time, cancellation);
+        }
+    }
+
+    private async Task HeartbeatAsync(ulong incarnation, CancellationToken cancellation)
+    {
+        int failures = 0;
+        for (ulong sequence = 1; ; sequence++)
+        {
+            var request = NextHeartbeat(incarnation, sequence);
+            var result = await master.CallAsync(MessageKind.Heartbeat, request, Payload.Empty, CallTimeout, cancellation);
+            result.Payload.Release();
+            cancellation.ThrowIfCancellationRequested();
+            if (!result.IsAnswered)
+            {
+                foreach (var report in request.Chunks)
+                    replicas.Changed(new ChunkHandle(report.Handle));
+                Complain(null, result);
+                // A master that was restarted has forgotten what was reported: register again soon.
+                if (result.Outcome is not CallOutcome.TimedOut || ++failures > 1)
+                    return;
+                continue;
+            }
+            failures = 0;
+            var reply = result.Answer<HeartbeatReply>();
+            if (reply.Status != Status.Ok)
+                return;
+            _results.RemoveRange(0, request.Results.Count);
+            foreach (var command in reply.Commands)
+                commands.Start(command);
+            foreach (var lease in reply.Leases)
+            {
+                if (replicas.TryGet(new ChunkHandle(lease.Handle), out var replica))
+                    replica.Post(new LeaseRenewed(lease.Version, TimeSpan.FromMilliseconds(lease.LeaseMs)));
+            }
+            if (_fullReport.Count == 0)
+                await commands.WaitForResultAsync(_interval, time, cancellation);
+        }
+    }
+
+    private HeartbeatRequest NextHeartbeat(ulong incarnation, ulong sequence)
+    {
+        var about = describe();
+        var request = new HeartbeatRequest
+        {
+            ServerId = about.ServerId,
+            Incarnation = incarnation,
+            Sequence = sequence,
+            CapacityBytes = about.CapacityBytes,
+            FreeBytes = about.FreeBytes,
+        };
+        if (_fullReport.Count > 0 || sequence == 1)
+        {
+            while (request.Chunks.Count < ReportsPerPage && _fullReport.TryDequeue(out var report))
+                request.Chunks.Add(report);
+            request.ReportComplete = _fullReport.Count == 0;
+        }
+        else
+        {
+            foreach (var handle in replicas.TakeChanged())
+                request.Chunks.Add(replicas.TryGet(handle, out var replica) ? replica.Report : new ChunkReport { Handle = handle.Value, Gone = true });
+        }
+        commands.TakeResults(_results);
+        request.Results.AddRange(_results);
+        return request;
+    }
+
+    private void PrepareFullReport()
+    {
+        replicas.TakeChanged();
+        _fullReport.Clear();
+        foreach (var replica in replicas.All())
+            _fullReport.Enqueue(replica.Report);
+    }
+
+    private void Complain(RegisterServerReply? reply, in CallResult result)
+    {
+        if (_complained)
+            return;
+        _complained = true;
+        if (reply is not null)
+            logger.RegistrationRefused(master.Address, reply.Detail);
+        else if (result.Outcome == CallOutcome.Refused)
+            logger.RegistrationRefused(master.Address, result.Detail ?? "");
+        else
+            logger.MasterUnreachable(master.Address, result.Detail ?? result.Outcome.ToString());
+    }
+
+    private static TimeSpan Longer(TimeSpan pause) => pause * 2 < LongestPause ? pause * 2 : LongestPause;
+
+    private TimeSpan Jittered(TimeSpan pause) => pause * (0.5 + random.NextDouble() / 2);
+}

@@ -1,0 +1,715 @@
+using System.Threading.Channels;
+using Google.Protobuf;
+using Microsoft.Extensions.Logging;
+using Semel.ChunkServer.Appending;
+using Semel.Protocol;
+using Semel.Protocol.Buffers;
+using Semel.Protocol.Frames;
+using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
+using Semel.Protocol.Wires;
+using Semel.Storage.Chunks;
+using Semel.Storage.Disks;
+
+namespace Semel.ChunkServer.Replicas;
+
+/// <summary>
+/// One replica of one chunk: the secondary's side of the protocol, and the frame in which a <see cref="Primary"/> works while this
+/// replica is one. A single loop owns all state; a step that waits for the disk lets nothing else happen meanwhile.
+/// <code>
+/// Open    (promised == last view)  --PROMISE b-->   Fenced  (promised b: votes for nothing below it)
+/// Fenced / Open  --NEW_VIEW b >= promised-->        Open in view b (cut to the common prefix, the rest copied, durable)
+/// Fenced / Open  --GRANT v above last view-->       Open in view v.0, as its primary
+/// Open    --SEAL committed-->                       Sealed  (the log never changes again)
+/// any     --the disk fails-->                       Failed  (answers nothing but that)
+/// </code>
+/// </summary>
+internal sealed class Replica
+{
+    private readonly ReplicaServices _services;
+    private readonly Channel<object> _mailbox = Channel.CreateUnbounded<object>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly List<(IncomingCall Call, uint End)> _owedVotes = [];
+    private int _queuedCalls;                 // bounds the mailbox: calls beyond the limit are answered BUSY
+    private Ballot _promised;
+    private Ballot _lastView;
+    private uint _heardCommitted;
+    private bool _flushing;
+    private bool _sealRecorded;
+    private bool _suspect;
+    private string? _failure;
+    private Primary? _primary;
+    private ITimer? _backgroundFlush;
+    private bool _stopped;
+    private ChunkReport _report = new();
+
+    public Replica(ReplicaLog log, ReplicaServices services, bool found)
+    {
+        _services = services;
+        Log = log;
+        var metadata = log.Files.Metadata;
+        (_promised, _lastView) = (metadata.Promised, metadata.LastView);
+        Committed = Math.Min(log.CommittedHint, log.Tail);
+        _sealRecorded = IsSealed && metadata.Sealed;
+        _suspect = found && InMemory && !_sealRecorded && metadata.BootId != log.Files.BootId;
+        Watch = new CommitWatch(Bound());
+        _report = MakeReport();
+        _ = RunAsync(found);
+    }
+
+    public ChunkHandle Handle => Log.Chunk.Handle;
+    public CommitWatch Watch { get; }
+    public ReplicaLog Log { get; }
+
+    /// <summary>As of the last change that others care for. May be read from any thread.</summary>
+    public ChunkReport Report => Volatile.Read(ref _report);
+
+    // ---- What the primary sees of its replica; only within the loop.
+
+    /// <summary>The watermark: frames below it are on every member.</summary>
+    public uint Committed { get; private set; }
+
+    /// <summary>Frames below it are held as the file's durability demands.</summary>
+    public uint Held { get; private set; }
+
+    public bool InMemory => Log.Chunk.Durability == Durability.Memory;
+    public bool IsSealed => Log.EndsInSeal && Committed == Log.Tail;
+
+    // ---- From any thread
+
+    /// <summary>Takes a call over: the loop answers it.</summary>
+    public void Take(IncomingCall call)
+    {
+        if (Interlocked.Increment(ref _queuedCalls) > _services.Options.QueuedAppendsPerChunk && call.Kind == MessageKind.Append)
+        {
+            Interlocked.Decrement(ref _queuedCalls);
+            call.Reply(new AppendReply { Status = AppendStatus.Busy, Detail = $"{_services.Options.QueuedAppendsPerChunk} calls wait at chunk {Handle} already." });
+            return;
+        }
+        if (!_mailbox.Writer.TryWrite(call))
+            AnswerGone(call);
+    }
+
+    /// <summary>False: the loop has ended.</summary>
+    public bool Post(object what) => _mailbox.Writer.TryWrite(what);
+
+    // ---- The loop
+
+    private async Task RunAsync(bool found)
+    {
+        try
+        {
+            if (found)
+                await Log.Files.FlushAllAsync();   // before the first vote or promise: what the scan found may not be durable
+            Held = Log.Tail;
+            var reader = _mailbox.Reader;
+            while (!_stopped && await reader.WaitToReadAsync())
+            {
+                while (!_stopped && reader.TryRead(out var what))
+                    await TakeAsync(what);
+                if (_stopped)
+                    break;
+                _primary?.EndOfBatch();
+                await SettleAsync();
+            }
+        }
+        catch (Exception e)
+        {
+            Fail(e);
+        }
+        _mailbox.Writer.TryComplete();
+        await foreach (var left in _mailbox.Reader.ReadAllAsync())
+            AnswerGone(left);
+        Watch.Close();
+    }
+
+    private async ValueTask TakeAsync(object what)
+    {
+        var call = what as IncomingCall;
+        if (call is not null)
+            Interlocked.Decrement(ref _queuedCalls);
+        if (_failure is not null && what is not (DeleteWanted or StopWanted))
+        {
+            AnswerGone(what);
+            return;
+        }
+        try
+        {
+            if (call is not null)
+                await TakeCallAsync(call);
+            else
+                await TakeEventAsync(what);
+        }
+        catch (Exception e) when (e is IOException or InvariantViolationException)
+        {
+            Fail(e);
+            if (call is not null && !call.IsAnswered)
+                AnswerGone(call);
+        }
+    }
+
+    private async ValueTask TakeCallAsync(IncomingCall call)
+    {
+        switch (call.Kind)
+        {
+            case MessageKind.Append:
+            case MessageKind.InitWriter:
+                TakeAppend(call);
+                break;
+            case MessageKind.Prepare:
+                TakePrepare(call, (PrepareRequest)call.Header);
+                break;
+            case MessageKind.NewView:
+                await TakeNewViewAsync(call, (NewViewRequest)call.Header);
+                break;
+            case MessageKind.Promise:
+                await TakePromiseAsync(call, (PromiseRequest)call.Header);
+                break;
+            case MessageKind.Grant:
+                await TakeGrantAsync(call, (GrantRequest)call.Header);
+                break;
+            case MessageKind.SealChunk:
+                TakeSealChunk(call, (SealChunkRequest)call.Header);
+                break;
+            case MessageKind.FetchBase:
+                TakeFetchBase(call, (FetchBaseRequest)call.Header);
+                break;
+            case MessageKind.InspectChunk:
+                call.Reply(Inspect());
+                break;
+            default:
+                throw new InvariantViolationException($"A replica got a call of kind {call.Kind}.");
+        }
+    }
+
+    private async ValueTask TakeEventAsync(object what)
+    {
+        switch (what)
+        {
+            case FlushEnded flush:
+                TakeFlushEnded(flush);
+                break;
+            case MemberAnswered answer when answer.Asker == _primary:
+                _primary.TakeAnswer(answer);
+                break;
+            case MemberAnswered late:
+                late.Result.Payload.Release();
+                break;
+            case PrimaryTick tick when tick.Primary == _primary:
+                _primary.TakeTick();
+                break;
+            case PrimaryReplaced replaced when replaced.Primary == _primary:
+                StepDown("the master knows of a newer configuration");
+                break;
+            case BackgroundFlushDue:
+                StartFlush();
+                break;
+            case LeaseRenewed renewal when _primary is not null && _primary.Ballot.Version == renewal.Version:
+                _primary.Renew(renewal.Duration);
+                PublishBound();
+                break;
+            case SealConfirmed seal when Log.EndsInSeal && Log.Tail == seal.Length && _lastView.Version == seal.Version:
+                Commit(Math.Min(Log.Tail, Held));
+                break;
+            case DeleteWanted delete:
+                await DeleteAsync(delete);
+                break;
+            case StopWanted stop:
+                await StopAsync(stop);
+                break;
+        }
+    }
+
+    // ---- Client to primary
+
+    private void TakeAppend(IncomingCall call)
+    {
+        ulong known = call.Header is AppendRequest append ? append.KnownBallot : ((InitWriterRequest)call.Header).KnownBallot;
+        if (_primary is not null && (known > _primary.Ballot.Value || _primary.LeaseIsOver))
+            StepDown(known > _primary.Ballot.Value ? $"a client has met ballot {new Ballot(known)}" : "the lease ran out");
+        if (_primary is not null)
+            _primary.Take(call);
+        else if (IsSealed)
+            call.Reply(new AppendReply { Status = AppendStatus.Sealed, Ballot = _lastView.Value, ChunkIndex = Log.Chunk.Index });
+        else
+            call.Reply(new AppendReply { Status = AppendStatus.NotPrimary, Ballot = _lastView.Value });
+    }
+
+    private void TakeSealChunk(IncomingCall call, SealChunkRequest request)
+    {
+        if (_primary is null || _primary.Ballot.Version != request.Version)
+            call.Reply(new SealChunkReply { Status = Status.Stale });
+        else
+        {
+            _primary.SealSoon();
+            call.Reply(new SealChunkReply { Status = Status.Ok });
+        }
+    }
+
+    // ---- Primary to secondary
+
+    private void TakePrepare(IncomingCall call, PrepareRequest request)
+    {
+        var ballot = new Ballot(request.Ballot);
+        if (ballot < _promised)
+            Vote(call, VoteStatus.VoteStale, _promised);
+        else if (ballot != _lastView || _suspect)
+            Vote(call, VoteStatus.NeedView, ballot);
+        else if (request.Offset > Log.Tail)
+            Vote(call, VoteStatus.Gap, ballot);
+        else if (AppendNew(request, call.Payload.Span, out var refusal, out string? detail))
+        {
+            _heardCommitted = Math.Max(_heardCommitted, request.Committed);
+            Commit(Math.Min(_heardCommitted, Held));
+            if (Held >= Log.Tail || call.Payload.Length == 0)
+                Vote(call, VoteStatus.Voted, ballot);
+            else
+            {
+                _owedVotes.Add((call, Log.Tail));
+                StartFlush();
+            }
+        }
+        else
+            Vote(call, refusal, ballot, detail);
+    }
+
+    /// <summary>Appends those of the message's frames that are not here yet. In one ballot an offset has one frame, so what is here is the same.</summary>
+    private bool AppendNew(PrepareRequest request, ReadOnlySpan<byte> frames, out VoteStatus refusal, out string? detail)
+    {
+        (refusal, detail) = (VoteStatus.IoError, null);
+        if (request.Offset + (uint)frames.Length <= Log.Tail)
+            return true;
+        frames = frames[(int)(Log.Tail - request.Offset)..];
+        try
+        {
+            detail = Log.TryAppend(frames, _lastView);
+        }
+        catch (DiskFullException e)
+        {
+            (refusal, detail) = (VoteStatus.DiskFull, e.Message);
+        }
+        if (detail is not null)
+        {
+            _services.Logger.PrepareRefused(Handle, detail);
+            return false;
+        }
+        FramesWereWritten();
+        return true;
+    }
+
+    /// <summary>
+    /// The primary of a newer ballot shows its log. 1: what the two logs do not share is cut off here; nobody counted a vote for it in
+    /// any view that lasts. 2: what is missing is copied. 3: the frames become durable, then the view, and only then comes the vote. A crash in
+    /// between leaves the old view and a prefix that holds everything that was ever decided.
+    /// </summary>
+    private async ValueTask TakeNewViewAsync(IncomingCall call, NewViewRequest request)
+    {
+        var ballot = new Ballot(request.Ballot);
+        if (ballot < _promised)
+        {
+            Vote(call, VoteStatus.VoteStale, _promised);
+            return;
+        }
+        if (ballot == _lastView && !_suspect)
+        {
+            Vote(call, VoteStatus.Voted, ballot);       // never install a view twice
+            return;
+        }
+        if (request.BaseDigest != Log.Files.Metadata.BaseDigest)
+        {
+            Vote(call, VoteStatus.IoError, ballot,
+                $"The base of chunk {Handle} here has digest {Log.Files.Metadata.BaseDigest:x8}, the primary's has {request.BaseDigest:x8}.");
+            return;
+        }
+        if (_primary is not null)
+            StepDown($"ballot {ballot} came");
+        RefuseOwedVotes();
+        _promised = ballot;
+
+        // Step 1: cut what is not shared.
+        var theirs = request.Lineage.Select(l => (new Ballot(l.Ballot), l.Start)).ToList();
+        uint common = Log.CommonPrefix(theirs, request.Tail);
+        if (common < Committed && !_suspect)
+            throw new InvariantViolationException(
+                $"The view {ballot} of chunk {Handle} shares {common} bytes with this replica, {Committed} are committed here.");
+        if (common < Log.Tail)
+        {
+            _services.Logger.SuffixCut(Handle, ballot, common, Log.Tail);
+            Log.Cut(common);
+            Held = Math.Min(Held, common);
+        }
+
+        // Step 2: copy what is missing.
+        if (call.Payload.Length > 0 && request.FramesFrom == Log.Tail && Log.TryAppend(call.Payload.Span, ballot) is { } fault)
+        {
+            Vote(call, VoteStatus.IoError, ballot, fault);
+            return;
+        }
+        if (Log.Tail < request.Tail)
+        {
+            PublishBound();
+            Vote(call, VoteStatus.NeedFrames, ballot, durable: Log.Tail);
+            return;
+        }
+
+        // Step 3: durable data, then the durable view, then the vote.
+        Invariant.Holds(Log.Tail == request.Tail);
+        await Log.Files.FlushAsync();
+        Held = Log.Tail;
+        await Log.Files.WriteMetadataAsync(ballot, ballot, Committed, IsSealed);
+        (_lastView, _suspect, _heardCommitted) = (ballot, false, 0);
+        ReportChange();
+        Vote(call, VoteStatus.Voted, ballot);
+    }
+
+    private void Vote(IncomingCall call, VoteStatus status, Ballot ballot, string? detail = null, uint? durable = null)
+    {
+        uint upTo = durable ?? (status is VoteStatus.Gap ? Log.Tail : Held);
+        call.Reply(new Vote { Status = status, Ballot = ballot.Value, Durable = upTo, Detail = detail ?? "" });
+    }
+
+    private void RefuseOwedVotes()
+    {
+        foreach (var (call, _) in _owedVotes)
+            Vote(call, VoteStatus.VoteStale, _promised);
+        _owedVotes.Clear();
+    }
+
+    // ---- Master to replica
+
+    private async ValueTask TakePromiseAsync(IncomingCall call, PromiseRequest request)
+    {
+        var ballot = Ballot.OfVersion(request.Version);
+        if (ballot > _promised)
+        {
+            if (_primary is not null)
+                StepDown($"the master asked for a promise of version {request.Version}");
+            _promised = ballot;
+            RefuseOwedVotes();
+            await Log.Files.FlushAsync();
+            Held = Log.Tail;
+            await Log.Files.WriteMetadataAsync(_promised, _lastView, Committed, IsSealed);
+            ReportChange();
+        }
+        call.Reply(new PromiseReply
+        {
+            Status = ballot == _promised ? Status.Ok : Status.Stale,
+            Promised = _promised.Value,
+            LastView = _lastView.Value,
+            Tail = Log.Tail,
+            Committed = Committed,
+            Suspect = _suspect,
+            Damaged = IsDamaged,
+        });
+    }
+
+    private async ValueTask TakeGrantAsync(IncomingCall call, GrantRequest request)
+    {
+        var ballot = Ballot.OfVersion(request.Version);
+        if (_primary is not null && _primary.Ballot.Version == request.Version)
+        {
+            call.Reply(new GrantReply { Status = Status.Ok });
+            return;
+        }
+        if (ballot < _promised || request.Version <= _lastView.Version)
+        {
+            call.Reply(new GrantReply
+            {
+                Status = Status.Stale,
+                Detail = $"Promised {_promised}, last view {_lastView}: a ballot serves one incarnation of a primary only.",
+            });
+            return;
+        }
+        if (_primary is not null)
+            StepDown($"version {request.Version} was granted");
+        RefuseOwedVotes();
+        _promised = ballot;
+        await Log.Files.FlushAsync();
+        Held = Log.Tail;
+        await Log.Files.WriteMetadataAsync(ballot, ballot, Committed, IsSealed);
+        (_lastView, _suspect) = (ballot, false);
+        call.Reply(new GrantReply { Status = Status.Ok });
+        StartPrimary(new Primary(this, _services, ballot, [.. request.Members], (int)request.MinMembers, request.Seal,
+            _services.Time.GetTimestamp() + TimestampsIn(TimeSpan.FromMilliseconds(request.LeaseMs))));
+    }
+
+    private void TakeFetchBase(IncomingCall call, FetchBaseRequest request)
+    {
+        if (request.Own)
+        {
+            call.Reply(new FetchBaseReply { Status = Status.Ok }, Payload.CopyOf(Log.Files.BaseBytes));
+            return;
+        }
+        if (!Log.EndsInSeal || Log.Tail != request.Length)
+        {
+            call.Reply(new FetchBaseReply { Status = Status.Unavailable, Detail = $"The log of chunk {Handle} ends at {Log.Tail}, not in a SEAL at {request.Length}." });
+            return;
+        }
+        byte[] bytes = Log.Table.ToBase();
+        uint digest = WriterTable.DigestOf(bytes);
+        if (digest != request.Digest)
+            call.Reply(new FetchBaseReply { Status = Status.Conflict, Detail = $"The base after chunk {Handle} has digest {digest:x8} here, not {request.Digest:x8}." });
+        else
+            call.Reply(new FetchBaseReply { Status = Status.Ok }, Payload.CopyOf(bytes));
+    }
+
+    // ---- The primary's life
+
+    private void StartPrimary(Primary primary)
+    {
+        _primary = primary;
+        _services.Logger.RecoveryBegan(Handle, primary.Ballot, Log.Tail, Committed);
+        primary.Begin();
+        ReportChange();
+    }
+
+    /// <summary>From the primary: it is active, or its bound has changed otherwise.</summary>
+    public void PrimaryChanged() => ReportChange();
+
+    private void StepDown(string reason)
+    {
+        Invariant.Holds(_primary is not null);
+        _services.Logger.SteppedDown(Handle, _primary.Ballot, reason);
+        _primary.End();
+        _primary = null;
+        ReportChange();
+    }
+
+    /// <summary>
+    /// Abort (NULLIFY): everything that is not committed is cut in a new attempt of the same version. Without the new ballot a late vote for
+    /// a frame that was cut would be counted for the one in its place.
+    /// </summary>
+    private async ValueTask AbortAsync(Primary old)
+    {
+        var ballot = _lastView.NextAttempt();
+        _services.Logger.Aborted(Handle, ballot, Committed, Log.Tail, old.AbortReason!);
+        old.End();
+        Log.Cut(Committed);
+        Held = Math.Min(Held, Committed);
+        await Log.Files.FlushAsync();
+        Held = Log.Tail;
+        await Log.Files.WriteMetadataAsync(ballot, ballot, Committed, IsSealed);
+        (_promised, _lastView) = (ballot, ballot);
+        StartPrimary(old.NextAttempt(ballot));
+    }
+
+    // ---- Durability and the watermark
+
+    /// <summary>Bytes have gone to the page cache.</summary>
+    public void FramesWereWritten()
+    {
+        if (InMemory)
+        {
+            Held = Log.Files.Length;
+            _backgroundFlush ??= _services.Time.CreateTimer(_ => Post(new BackgroundFlushDue()), null, _services.Options.BackgroundFlushInterval, Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    /// <summary>One flush at a time: what is written while it runs goes with the next one.</summary>
+    public void StartFlush()
+    {
+        _backgroundFlush?.Dispose();
+        _backgroundFlush = null;
+        if (_flushing || (!InMemory && Held >= Log.Files.Length))
+            return;
+        _flushing = true;
+        _ = FlushAsync(Log.Generation, Log.Files.Length);
+    }
+
+    private async Task FlushAsync(int generation, uint upTo)
+    {
+        Exception? failure = null;
+        try
+        {
+            await Log.Files.FlushAsync();
+        }
+        catch (Exception e)
+        {
+            failure = e;
+        }
+        Post(new FlushEnded(generation, upTo, failure));
+    }
+
+    private void TakeFlushEnded(FlushEnded flush)
+    {
+        _flushing = false;
+        if (flush.Failure is not null)
+        {
+            Fail(flush.Failure);
+            return;
+        }
+        if (!InMemory)
+        {
+            // The log may have been cut and regrown while the flush ran; then it says nothing about these frames.
+            if (flush.Generation == Log.Generation && flush.UpTo > Held)
+                Held = flush.UpTo;
+            StartFlush();
+        }
+        if (_primary is not null)
+            _primary.TakeOwnVote();
+        else
+        {
+            PayOwedVotes();
+            Commit(Math.Min(_heardCommitted, Held));
+        }
+    }
+
+    private void PayOwedVotes()
+    {
+        int paid = 0;
+        while (paid < _owedVotes.Count && _owedVotes[paid].End <= Held)
+            Vote(_owedVotes[paid++].Call, VoteStatus.Voted, _lastView);
+        _owedVotes.RemoveRange(0, paid);
+    }
+
+    /// <summary>Raises the watermark; it never falls.</summary>
+    public void Commit(uint upTo)
+    {
+        Invariant.Holds(upTo <= Log.Tail);
+        if (upTo <= Committed)
+            return;
+        Committed = upTo;
+        PublishBound();
+    }
+
+    private void PublishBound() => Watch.Publish(Bound());
+
+    private ReadBound Bound() => new(_lastView, Committed, IsSealed, _primary is { IsActive: true } ? _primary.LeaseUntil : 0);
+
+    /// <summary>What must wait for the disk and is rare: remembering a committed SEAL, and aborts.</summary>
+    private async ValueTask SettleAsync()
+    {
+        try
+        {
+            while (_failure is null && _primary is { AbortReason: not null })
+                await AbortAsync(_primary);
+            if (_failure is null && IsSealed && !_sealRecorded)
+            {
+                await Log.Files.FlushAsync();
+                await Log.Files.WriteMetadataAsync(_promised, _lastView, Committed, IsSealed);
+                _sealRecorded = true;
+                ReportChange();
+            }
+        }
+        catch (IOException e)
+        {
+            Fail(e);
+        }
+    }
+
+    // ---- Reports
+
+    /// <summary>Bytes that were durable once are not here any more.</summary>
+    private bool IsDamaged => Log.CommittedHint > Log.Tail;
+
+    private void ReportChange()
+    {
+        PublishBound();
+        Volatile.Write(ref _report, MakeReport());
+        _services.ReportChanged(this);
+    }
+
+    private ChunkReport MakeReport() => new()
+    {
+        Handle = Handle.Value,
+        Promised = _promised.Value,
+        LastView = _lastView.Value,
+        Tail = Log.Tail,
+        Committed = Committed,
+        Sealed = IsSealed,
+        EndsInSeal = Log.EndsInSeal,
+        Suspect = _suspect,
+        Damaged = IsDamaged || _failure is not null,
+        Primary = _primary is { IsActive: true },
+    };
+
+    private InspectChunkReply Inspect() => new()
+    {
+        Status = Status.Ok,
+        Report = MakeReport(),
+        Index = Log.Chunk.Index,
+        Capacity = Log.Chunk.Capacity,
+        FileRecords = Log.Table.FileRecords,
+        FilePayloadBytes = Log.Table.FilePayloadBytes,
+        Writers = (uint)Log.Table.Count,
+    };
+
+    // ---- Ends
+
+    /// <summary>The disk failed, or a bug of ours was met: this replica takes part in nothing more. Others go on without it.</summary>
+    private void Fail(Exception e)
+    {
+        if (_failure is not null)
+            return;
+        _failure = e.Message;
+        _services.Logger.ReplicaFailed(e, Handle);
+        _primary?.End();
+        _primary = null;
+        foreach (var (call, _) in _owedVotes)
+            AnswerGone(call);
+        _owedVotes.Clear();
+        ReportChange();
+    }
+
+    private async ValueTask DeleteAsync(DeleteWanted delete)
+    {
+        if (_promised.Version >= delete.OnlyIfPromisedBelow)
+        {
+            delete.Deleted.TrySetResult(false);
+            return;
+        }
+        Close();
+        await Log.Files.DeleteAsync();
+        delete.Deleted.TrySetResult(true);
+    }
+
+    private async ValueTask StopAsync(StopWanted stop)
+    {
+        Close();
+        try
+        {
+            if (_failure is null)
+                await Log.Files.FlushAllAsync();
+        }
+        catch (IOException e)
+        {
+            _services.Logger.ReplicaFailed(e, Handle);
+        }
+        Log.Files.Dispose();
+        stop.Stopped.TrySetResult();
+    }
+
+    private void Close()
+    {
+        _stopped = true;
+        _backgroundFlush?.Dispose();
+        _primary?.End();
+        _primary = null;
+        foreach (var (call, _) in _owedVotes)
+            AnswerGone(call);
+        _owedVotes.Clear();
+    }
+
+    /// <summary>Answers what nobody will do any more.</summary>
+    private void AnswerGone(object what)
+    {
+        if (what is not IncomingCall call)
+        {
+            (what as StopWanted)?.Stopped.TrySetResult();
+            (what as DeleteWanted)?.Deleted.TrySetResult(false);
+            return;
+        }
+        string detail = _failure is null ? $"The replica of chunk {Handle} is going away." : $"The replica of chunk {Handle} has failed: {_failure}";
+        call.Reply(call.Kind switch
+        {
+            MessageKind.Append or MessageKind.InitWriter => new AppendReply { Status = AppendStatus.NotPrimary, Detail = detail },
+            MessageKind.Prepare or MessageKind.NewView => new Vote { Status = VoteStatus.IoError, Detail = detail },
+            MessageKind.Promise => new PromiseReply { Status = Status.DiskFailed, Detail = detail },
+            MessageKind.Grant => new GrantReply { Status = Status.Unavailable, Detail = detail },
+            MessageKind.SealChunk => new SealChunkReply { Status = Status.Unavailable },
+            MessageKind.FetchBase => new FetchBaseReply { Status = Status.Unavailable, Detail = detail },
+            _ => (IMessage)new InspectChunkReply { Status = Status.Unavailable },
+        });
+    }
+
+    private long TimestampsIn(TimeSpan duration) => (long)(duration.TotalSeconds * _services.Time.TimestampFrequency);
+}

@@ -1,0 +1,31 @@
+using Semel.ChunkServer.Appending;
+using Semel.Protocol.Wires;
+
+namespace Semel.ChunkServer.Replicas;
+
+// What a replica's loop takes besides calls.
+
+/// <summary>A flush ended. It says something about the log only if no cut came in between.</summary>
+internal sealed record FlushEnded(int Generation, uint UpTo, Exception? Failure);
+
+/// <summary>A secondary answered a PREPARE or NEW_VIEW, or did not.</summary>
+internal sealed record MemberAnswered(Primary Asker, MemberStream Member, bool ToNewView, CallResult Result);
+
+/// <summary>The primary's timer fired.</summary>
+internal sealed record PrimaryTick(Primary Primary);
+
+/// <summary>The master knows of a newer configuration.</summary>
+internal sealed record PrimaryReplaced(Primary Primary);
+
+/// <summary>Memory durability: written bytes have waited long enough for a flush.</summary>
+internal sealed record BackgroundFlushDue;
+
+internal sealed record LeaseRenewed(ulong Version, TimeSpan Duration);
+
+/// <summary>The master knows that the SEAL at the log's end is committed.</summary>
+internal sealed record SealConfirmed(ulong Version, uint Length);
+
+/// <summary>Delete the replica unless it has promised the version or a higher one. The result says whether it is gone.</summary>
+internal sealed record DeleteWanted(ulong OnlyIfPromisedBelow, TaskCompletionSource<bool> Deleted);
+
+internal sealed record StopWanted(TaskCompletionSource Stopped);

@@ -1,0 +1,235 @@
+using System.Diagnostics.CodeAnalysis;
+using Semel.ChunkServer.Appending;
+using Semel.Protocol;
+using Semel.Protocol.Frames;
+using Semel.Protocol.Identity;
+using Semel.Storage.Chunks;
+
+namespace Semel.ChunkServer.Replicas;
+
+/// <summary>
+/// A replica's frames and what follows from them: tail, chain, lineage, writer table. Whoever appends or cuts keeps all of it in step.
+/// Owned by the replica's loop; only <see cref="Files"/> may be read beside it.
+/// </summary>
+internal sealed class ReplicaLog
+{
+    private const int ScanBlockBytes = 1 << 20;
+
+    private readonly Lineage _lineage = new();
+
+    private WriterTable? _table;    // null: a sealed log that nobody has asked for more than its bytes yet
+
+    private ReplicaLog(ChunkFiles files, WriterTable? table)
+    {
+        Files = files;
+        _table = table;
+        Chain = FrameHeader.ChainSeed(files.Metadata.Chunk.Handle);
+    }
+
+    public ChunkFiles Files { get; }
+
+    public ChunkDescription Chunk => Files.Metadata.Chunk;
+
+    /// <summary>The fold of the base and every frame below <see cref="Tail"/>.</summary>
+    public WriterTable Table
+    {
+        get
+        {
+            if (_table is null)
+                Refold(Tail);
+            return _table!;
+        }
+    }
+
+    /// <summary>End of the last frame.</summary>
+    public uint Tail { get; private set; }
+
+    /// <summary>Header CRC of the last frame: what the next one chains to.</summary>
+    public uint Chain { get; private set; }
+
+    /// <summary>The last frame is a SEAL.</summary>
+    public bool EndsInSeal { get; private set; }
+
+    /// <summary>Counts the cuts: what was started before one says nothing about the log after it.</summary>
+    public int Generation { get; private set; }
+
+    /// <summary>Everything below this was once known to be committed, by the metadata or by a frame found intact.</summary>
+    public uint CommittedHint { get; private set; }
+
+    public IReadOnlyList<(Ballot Ballot, uint Start)> Lineage
+    {
+        get
+        {
+            _ = Table;
+            return _lineage.Stretches;
+        }
+    }
+
+    /// <summary>A log without frames.</summary>
+    public static ReplicaLog OfEmpty(ChunkFiles files)
+    {
+        bool read = WriterTable.TryRead(files.BaseBytes, out var table, out _);
+        Invariant.Holds(read);
+        return new ReplicaLog(files, table!);
+    }
+
+    /// <summary>
+    /// Reads everything again after a start. What does not verify is cut off: a torn tail that nobody voted for, unless
+    /// <see cref="CommittedHint"/> is beyond the new tail; then the disk has lost what it once held durably, and the replica is damaged.
+    /// </summary>
+    /// <remarks>
+    /// Nothing that was found is durable before it has been flushed: after a crash of the process alone it may be in the page cache only.
+    /// </remarks>
+    public static bool TryScan(ChunkFiles files, [NotNullWhen(true)] out ReplicaLog? log, out string? cutReason, [NotNullWhen(false)] out string? fault)
+    {
+        log = null;
+        cutReason = null;
+        if (!WriterTable.TryRead(files.BaseBytes, out var table, out fault))
+            return false;
+        if (files.Metadata.Sealed && files.Metadata.Committed == files.Length)
+        {
+            // Its bytes are verified whenever they are read; a start must not wait for that.
+            log = new ReplicaLog(files, null) { Tail = files.Length, EndsInSeal = true, CommittedHint = files.Length };
+            return true;
+        }
+        log = new ReplicaLog(files, table) { CommittedHint = files.Metadata.Committed };
+        log.Fold(files.Length, out cutReason);
+        if (log.Tail < files.Length)
+        {
+            log.CommittedHint = Math.Max(log.CommittedHint, HintBeyond(files, log.Tail));
+            files.Cut(log.Tail);
+        }
+        return true;
+    }
+
+    /// <summary>The next block of frames from the primary or a source: all of it verifies and is written, or nothing.</summary>
+    /// <returns>Why it was refused; null: appended.</returns>
+    public string? TryAppend(ReadOnlySpan<byte> frames, Ballot highest)
+    {
+        var check = new FrameReader(frames, Tail, Chain);
+        bool sealedAlready = EndsInSeal;
+        while (check.Read())
+        {
+            if (sealedAlready)
+                return $"at offset {check.Header.Offset}: a frame follows the SEAL";
+            if (check.Header.Ballot > highest)
+                return $"at offset {check.Header.Offset}: the frame's ballot {check.Header.Ballot} is above {highest}";
+            if (check.Header.Kind == FrameKind.Seal && SealFault(check.Payload) is { } fault)
+                return $"at offset {check.Header.Offset}: {fault}";
+            sealedAlready = check.Header.Kind == FrameKind.Seal;
+        }
+        if (check.Fault is not null)
+            return check.Fault;
+        if (check.Offset > Chunk.Capacity)
+            return $"the frames end at {check.Offset}, the chunk's capacity is {Chunk.Capacity}";
+        Files.Append(frames);
+        var reader = new FrameReader(frames, Tail, Chain);
+        while (reader.Read())
+            Advance(reader.Header);
+        return null;
+    }
+
+    /// <summary>A frame that the primary just made; its bytes go to the disk with its group (<see cref="ChunkFiles.Append"/>).</summary>
+    public void Sequence(in FrameHeader header)
+    {
+        Invariant.Holds(header.Offset == Tail);
+        Advance(header);
+    }
+
+    /// <summary>Forgets every frame from <paramref name="length"/> (a frame boundary) on, and rebuilds what follows from the rest.</summary>
+    public void Cut(uint length)
+    {
+        Invariant.Holds(length <= Tail);
+        Generation++;
+        if (length == Tail && Files.Length == Tail)
+            return;
+        Files.Cut(length);
+        Refold(length);
+    }
+
+    private void Refold(uint length)
+    {
+        bool read = WriterTable.TryRead(Files.BaseBytes, out _table, out _);
+        Invariant.Holds(read);
+        Tail = 0;
+        Chain = FrameHeader.ChainSeed(Chunk.Handle);
+        EndsInSeal = false;
+        _lineage.Clear();
+        Fold(length, out string? fault);
+        if (Tail != length)
+            throw new IOException($"Chunk {Chunk.Handle}: frames that verified before do not any more: {fault}");
+    }
+
+    public uint CommonPrefix(IReadOnlyList<(Ballot Ballot, uint Start)> other, uint otherTail)
+    {
+        _ = Table;
+        return _lineage.CommonPrefix(Tail, other, otherTail);
+    }
+
+    /// <summary>Copies bytes of the log; all of them are there.</summary>
+    public void Read(uint offset, Span<byte> target)
+    {
+        int read = Files.Read(offset, target);
+        if (read != target.Length)
+            throw new IOException($"Chunk {Chunk.Handle}: {target.Length} bytes at {offset} were written, {read} can be read.");
+    }
+
+    private void Advance(in FrameHeader header)
+    {
+        Table.Apply(header, Chunk.Index);
+        _lineage.Extend(header.Ballot, header.Offset);
+        Tail = header.End;
+        Chain = header.HeaderCrc;
+        EndsInSeal = header.Kind == FrameKind.Seal;
+        CommittedHint = Math.Max(CommittedHint, header.Committed);
+    }
+
+    /// <summary>Folds the file's good frames from <see cref="Tail"/> up to <paramref name="end"/>.</summary>
+    private void Fold(uint end, out string? fault)
+    {
+        fault = null;
+        var block = new byte[Math.Min(ScanBlockBytes, end)];
+        while (Tail < end)
+        {
+            int read = Files.Read(Tail, block.AsSpan(0, (int)Math.Min((uint)block.Length, end - Tail)));
+            uint before = Tail;
+            var reader = new FrameReader(block.AsSpan(0, read), Tail, Chain);
+            while (reader.Read())
+                Advance(reader.Header);
+            if (Tail > before)
+                continue;
+            // Nothing whole in the block: either a frame larger than it, or the end.
+            fault = reader.Fault;
+            uint needed = LengthOfFrameAt(block.AsSpan(0, read));
+            if (needed <= (uint)block.Length || needed > end - Tail)
+                return;
+            block = new byte[needed];
+        }
+    }
+
+    private static uint LengthOfFrameAt(ReadOnlySpan<byte> bytes) =>
+        FrameHeader.TryRead(bytes, out var header, out _) && header.PayloadLength <= ChunkLimits.MaxCapacity ? header.FrameLength : 0;
+
+    /// <summary>
+    /// Looks behind the place where the scan stopped for a frame that is intact by itself and says how far the log was committed when it was sequenced. Without
+    /// this, bytes that rotted in the middle would pass for a torn tail.
+    /// </summary>
+    private static uint HintBeyond(ChunkFiles files, uint from)
+    {
+        uint hint = 0;
+        var block = new byte[ScanBlockBytes];
+        for (uint at = from; at + FrameHeader.Size <= files.Length; at += ScanBlockBytes - FrameHeader.Size)
+        {
+            int read = files.Read(at, block);
+            for (int i = 0; i + FrameHeader.Size <= read; i += FrameHeader.Alignment)
+            {
+                if (FrameHeader.TryRead(block.AsSpan(i, FrameHeader.Size), out var header, out _) && header.Offset == at + i)
+                    hint = Math.Max(hint, header.Committed);
+            }
+        }
+        return hint;
+    }
+
+    private string? SealFault(ReadOnlySpan<byte> payload) =>
+        SealSummary.TryRead(payload, out _, out string? fault) ? null : fault;
+}

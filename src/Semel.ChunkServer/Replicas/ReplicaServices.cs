@@ -1,0 +1,18 @@
+using Microsoft.Extensions.Logging;
+using Semel.Protocol.Identity;
+using Semel.Protocol.Wires;
+
+namespace Semel.ChunkServer.Replicas;
+
+/// <summary>What every replica of a server uses and none owns.</summary>
+/// <param name="Self">This server's id; 0 until it has registered.</param>
+/// <param name="ReportChanged">Tells the heartbeat that the replica's report is worth sending.</param>
+internal sealed record ReplicaServices(
+    ChunkServerOptions Options,
+    IWire Wire,
+    ILink Master,
+    TimeProvider Time,
+    Random Random,
+    ILogger Logger,
+    Func<ServerId> Self,
+    Action<Replica> ReportChanged);
