@@ -1,0 +1,31 @@
+namespace Semel.Storage.Disks;
+
+/// <summary>Tells a full disk apart from the other failures of a disk, by the system's number.</summary>
+internal static class DiskErrors
+{
+    private const int NoSpace = 28;         // ENOSPC
+    private const int QuotaExceeded = 122;  // EDQUOT
+    private const int LockedOnLinux = 11;   // EWOULDBLOCK
+    private const int LockedOnMac = 35;
+    private const int LockedOnWindows = unchecked((int)0x80070020);
+    private const int WindowsDiskFull = unchecked((int)0x80070070);
+    private const int WindowsHandleDiskFull = unchecked((int)0x80070027);
+
+    public static IOException Of(int error, string message) =>
+        IsFull(error) ? new DiskFullException(message) : new IOException(message, error);
+
+    /// <summary>The exception that <see cref="IDisk"/> promises for what the base library threw; null when it is that already.</summary>
+    public static IOException? Translate(Exception exception, string path) => exception switch
+    {
+        DiskFullException => null,
+        IOException io when IsFull(io.HResult) => new DiskFullException($"There is no space left for {path}. Free some on its device.", io),
+        UnauthorizedAccessException => new IOException($"No permission for {path}. Run as the user that owns it, or change its owner.", exception),
+        _ => null,
+    };
+
+    /// <summary>Another process has the file open and does not share it.</summary>
+    public static bool IsSharingViolation(IOException exception) =>
+        exception.HResult == (OperatingSystem.IsWindows() ? LockedOnWindows : OperatingSystem.IsMacOS() ? LockedOnMac : LockedOnLinux);
+
+    private static bool IsFull(int error) => error is NoSpace or QuotaExceeded or WindowsDiskFull or WindowsHandleDiskFull;
+}

@@ -1,0 +1,72 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Semel.Storage.Disks;
+
+/// <summary>The calls of Linux that the base library has no method for. A call that a signal interrupted is repeated here.</summary>
+internal static partial class LinuxCalls
+{
+    private const int KeepSize = 1;          // FALLOC_FL_KEEP_SIZE
+    private const int CloseOnExec = 0x80000; // O_RDONLY | O_CLOEXEC; without O_DIRECTORY, whose number differs between processors
+
+    private const int Interrupted = 4;       // EINTR
+    private const int NoSuchCall = 38;       // ENOSYS
+    private const int NotSupported = 95;     // EOPNOTSUPP
+
+    /// <summary>Makes the file's bytes and its length durable; not its times.</summary>
+    public static void FlushData(SafeFileHandle file, string path)
+    {
+        while (fdatasync(file) != 0)
+            ThrowUnlessInterrupted($"Flushing {path}");
+    }
+
+    /// <summary>Gives the range blocks and leaves the length. False: the file system cannot.</summary>
+    public static bool TryReserve(SafeFileHandle file, long offset, long length, string path)
+    {
+        while (fallocate(file, KeepSize, offset, length) != 0)
+        {
+            if (Marshal.GetLastPInvokeError() is NotSupported or NoSuchCall)
+                return false;
+            ThrowUnlessInterrupted($"Reserving {length} bytes at {offset} in {path}");
+        }
+        return true;
+    }
+
+    /// <summary>Makes the names in the directory durable.</summary>
+    public static void FlushDirectory(string path)
+    {
+        using var directory = OpenDirectory(path);
+        while (fsync(directory) != 0)
+            ThrowUnlessInterrupted($"Flushing the directory {path}");
+    }
+
+    private static SafeFileHandle OpenDirectory(string path)
+    {
+        while (true)
+        {
+            var handle = open(path, CloseOnExec, 0);
+            if (!handle.IsInvalid)
+                return handle;
+            ThrowUnlessInterrupted($"Opening the directory {path}");
+        }
+    }
+
+    private static void ThrowUnlessInterrupted(string action)
+    {
+        int error = Marshal.GetLastPInvokeError();
+        if (error != Interrupted)
+            throw DiskErrors.Of(error, $"{action} failed: {Marshal.GetPInvokeErrorMessage(error)}.");
+    }
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int fdatasync(SafeFileHandle file);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int fsync(SafeFileHandle file);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int fallocate(SafeFileHandle file, int mode, long offset, long length);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial SafeFileHandle open(string path, int flags, int mode);
+}

@@ -1,0 +1,189 @@
+using Microsoft.Win32.SafeHandles;
+using Semel.Protocol;
+
+namespace Semel.Storage.Disks;
+
+/// <summary>A directory of this machine's file system. The directory is created with the first <see cref="RealDisk"/> on it.</summary>
+public sealed class RealDisk : IDisk
+{
+    private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+
+    private readonly string _root;
+    private readonly FlushThreads _threads = new();
+
+    /// <exception cref="IOException">The directory cannot be created or is not a directory.</exception>
+    public RealDisk(string root)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(root);
+        _root = Path.TrimEndingDirectorySeparator(Path.GetFullPath(root));
+        if (File.Exists(_root))
+            throw new IOException($"{_root} is a file. Give a directory.");
+        foreach (string created in CreateMissing(_root))
+            FlushDirectory(Path.GetDirectoryName(created)!);
+        BootId = ReadBootId();
+    }
+
+    /// <summary>The directory, for messages to people.</summary>
+    public override string ToString() => _root;
+
+    public string BootId { get; }
+    public long CapacityBytes => new DriveInfo(_root).TotalSize;
+    public long FreeBytes => new DriveInfo(_root).AvailableFreeSpace;
+
+    public void CreateDirectory(string name) => CreateMissing(Resolve(name));
+
+    public bool FileExists(string name) => File.Exists(Resolve(name));
+
+    public IReadOnlyList<string> ListFiles(string directory) => List(directory, static d => d.EnumerateFiles());
+
+    public IReadOnlyList<string> ListDirectories(string directory) => List(directory, static d => d.EnumerateDirectories());
+
+    public IDiskFile Open(string name, bool create)
+    {
+        string path = Resolve(name);
+        return new RealDiskFile(OpenHandle(path, create ? FileMode.CreateNew : FileMode.Open, FileShare.ReadWrite | FileShare.Delete), path, _threads);
+    }
+
+    public void Rename(string from, string to)
+    {
+        string path = Resolve(from);
+        try
+        {
+            File.Move(path, Resolve(to), overwrite: true);
+        }
+        catch (Exception e) when (DiskErrors.Translate(e, path) is { } translated)
+        {
+            throw translated;
+        }
+    }
+
+    public void Delete(string name)
+    {
+        string path = Resolve(name);
+        try
+        {
+            File.Delete(path);
+        }
+        catch (DirectoryNotFoundException)
+        {
+            // Neither is the file.
+        }
+        catch (Exception e) when (DiskErrors.Translate(e, path) is { } translated)
+        {
+            throw translated;
+        }
+    }
+
+    public ValueTask FlushDirectoryAsync(string directory)
+    {
+        string path = Resolve(directory);
+        var flush = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _threads.Queue(() =>
+        {
+            try
+            {
+                FlushDirectory(path);
+                flush.SetResult();
+            }
+            catch (IOException e)
+            {
+                flush.SetException(e);
+            }
+        });
+        return new ValueTask(flush.Task);
+    }
+
+    public IDisposable Lock(string name)
+    {
+        string path = Resolve(name);
+        try
+        {
+            // On Unix the base library turns this into flock(LOCK_EX), which ends with the process, however it ends.
+            return OpenHandle(path, FileMode.OpenOrCreate, FileShare.None);
+        }
+        catch (IOException e) when (DiskErrors.IsSharingViolation(e))
+        {
+            throw new IOException(
+                $"The directory {_root} is in use by another process, which holds {path}. Stop that process, or give this one a directory of its own.", e);
+        }
+    }
+
+    private static SafeFileHandle OpenHandle(string path, FileMode mode, FileShare share)
+    {
+        try
+        {
+            return File.OpenHandle(path, mode, FileAccess.ReadWrite, share);
+        }
+        catch (DirectoryNotFoundException e) when (mode == FileMode.Open)
+        {
+            throw new FileNotFoundException(e.Message, path, e);
+        }
+        catch (Exception e) when (DiskErrors.Translate(e, path) is { } translated)
+        {
+            throw translated;
+        }
+    }
+
+    private List<string> List(string directory, Func<DirectoryInfo, IEnumerable<FileSystemInfo>> entries)
+    {
+        var info = new DirectoryInfo(Resolve(directory));
+        if (!info.Exists)
+            return [];
+        var names = entries(info).Select(entry => entry.Name).ToList();
+        names.Sort(StringComparer.Ordinal);
+        return names;
+    }
+
+    /// <summary>Creates the directory and its missing parents; returns what it created, outermost first.</summary>
+    private static List<string> CreateMissing(string path)
+    {
+        var missing = new Stack<string>();
+        for (string? at = path; at is not null && !Directory.Exists(at); at = Path.GetDirectoryName(at))
+            missing.Push(at);
+        var created = new List<string>();
+        foreach (string directory in missing)
+        {
+            try
+            {
+                if (OperatingSystem.IsWindows())
+                    Directory.CreateDirectory(directory);
+                else
+                    Directory.CreateDirectory(directory, OwnerOnly);
+            }
+            catch (Exception e) when (DiskErrors.Translate(e, directory) is { } translated)
+            {
+                throw translated;
+            }
+            created.Add(directory);
+        }
+        return created;
+    }
+
+    private static void FlushDirectory(string path)
+    {
+        // Elsewhere a directory cannot be flushed, or need not be.
+        if (OperatingSystem.IsLinux())
+            LinuxCalls.FlushDirectory(path);
+    }
+
+    /// <summary>Our own code gives the names, so a name that leaves the tree is a bug.</summary>
+    private string Resolve(string name)
+    {
+        Invariant.Holds(!Path.IsPathRooted(name));
+        Invariant.Holds(!name.Split('/').Contains(".."));
+        return name.Length == 0 ? _root : Path.Join(_root, name);
+    }
+
+    private static string ReadBootId()
+    {
+        const string Unknown = "unknown";
+        try
+        {
+            return OperatingSystem.IsLinux() ? File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim() : Unknown;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return Unknown;
+        }
+    }
+}
