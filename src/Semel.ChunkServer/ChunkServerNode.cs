@@ -208,10 +208,10 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
     {
         switch (command.WhatCase)
         {
-            case Command.WhatOneofCase.Delete:
-                return await _maker.DeleteAsync(command.Delete);
-            case Command.WhatOneofCase.Clone:
-                return await _maker.CloneAsync(command.Clone);
+            case Command.WhatOneofCase.DeleteChunk:
+                return await _maker.DeleteAsync(command.DeleteChunk);
+            case Command.WhatOneofCase.CloneChunk:
+                return await _maker.CloneAsync(command.CloneChunk);
             case Command.WhatOneofCase.ConfirmSeal:
                 if (_replicas.TryGet(new ChunkHandle(command.ConfirmSeal.Handle), out var replica))
                     replica.Post(new SealConfirmed(command.ConfirmSeal.Version, command.ConfirmSeal.Length));
