@@ -1,0 +1,165 @@
+using Semel.ChunkServer.Replicas;
+using Semel.Protocol.Frames;
+using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
+using Semel.Storage.Chunks;
+using Semel.Storage.Disks;
+using Semel.Tests.Storage;
+
+namespace Semel.Tests.ChunkServer;
+
+public sealed class ReplicaLogTests : IDisposable
+{
+    private static readonly ChunkDescription Chunk = new(new ChunkHandle(42), new FileId(1), 3, ChunkLimits.MinCapacity, Durability.Group);
+    private static readonly Ballot First = Ballot.OfVersion(1);
+    private readonly TemporaryDirectory _directory = new();
+    private readonly RealDisk _disk;
+
+    public ReplicaLogTests() => _disk = new RealDisk(_directory.Path);
+
+    public void Dispose() => _directory.Dispose();
+
+    [Fact]
+    public async Task A_scan_finds_what_was_appended()
+    {
+        var frames = new LogBuilder(Chunk.Handle).Init(1, 1, First).Data(1, 1, 1, First, 0, "a", "b");
+        await WriteAsync(frames.Bytes);
+
+        var log = Scan(out string? cut);
+
+        Assert.Null(cut);
+        Assert.Equal(frames.Tail, log.Tail);
+        Assert.True(log.Table.TryGet(new WriterId(1), out var writer));
+        Assert.Equal(2UL, writer.LastSequence);
+        Assert.Equal([(First, 0u)], log.Lineage);
+    }
+
+    [Fact]
+    public async Task A_torn_tail_is_cut_at_every_length()
+    {
+        var whole = new LogBuilder(Chunk.Handle).Init(1, 1, First);
+        uint good = whole.Tail;
+        byte[] frames = whole.Data(1, 1, 1, First, good, "torn").Bytes;
+        for (int length = (int)good + 1; length < frames.Length; length++)
+        {
+            await WriteAsync(frames[..length]);
+
+            var log = Scan(out string? cut);
+
+            Assert.NotNull(cut);
+            Assert.Equal(good, log.Tail);
+            Assert.Equal(good, log.Files.Length);
+            Assert.False(log.CommittedHint > log.Tail, "a torn tail is no damage");
+        }
+    }
+
+    [Fact]
+    public async Task Rotten_bytes_below_what_was_committed_are_damage_and_not_a_torn_tail()
+    {
+        var builder = new LogBuilder(Chunk.Handle).Init(1, 1, First).Data(1, 1, 1, First, 0, "rots");
+        uint committed = builder.Tail;
+        byte[] frames = builder.Data(1, 1, 2, First, committed, "intact").Bytes;
+        frames[64 + 64 + 5] ^= 1;
+        await WriteAsync(frames);
+
+        var log = Scan(out _);
+
+        Assert.Equal(64u, log.Tail);
+        Assert.Equal(committed, log.CommittedHint);
+    }
+
+    [Fact]
+    public async Task Frames_of_another_chunk_are_not_taken_for_its_own()
+    {
+        await WriteAsync(new LogBuilder(new ChunkHandle(43)).Init(1, 1, First).Bytes);
+
+        var log = Scan(out string? cut);
+
+        Assert.Equal(0u, log.Tail);
+        Assert.NotNull(cut);
+    }
+
+    [Fact]
+    public async Task A_cut_rebuilds_the_table_the_lineage_and_the_chain()
+    {
+        var second = Ballot.OfVersion(2);
+        var builder = new LogBuilder(Chunk.Handle).Init(1, 1, First).Data(1, 1, 1, First, 0, "kept");
+        uint keep = builder.Tail;
+        byte[] kept = builder.Bytes;
+        await WriteAsync(builder.Data(1, 1, 2, second, 0, "cut").Bytes);
+        var log = Scan(out _);
+
+        log.Cut(keep);
+
+        Assert.Equal(keep, log.Tail);
+        Assert.True(log.Table.TryGet(new WriterId(1), out var writer));
+        Assert.Equal(1UL, writer.LastSequence);
+        Assert.Equal([(First, 0u)], log.Lineage);
+        var again = new LogBuilder(Chunk.Handle).Init(1, 1, First).Data(1, 1, 1, First, 0, "kept").Data(1, 1, 2, second, 0, "other");
+        Assert.Equal(kept, again.Bytes[..(int)keep]);
+        Assert.Null(log.TryAppend(again.Bytes.AsSpan((int)keep), second));
+    }
+
+    [Fact]
+    public async Task Frames_that_do_not_continue_the_log_are_refused_whole()
+    {
+        var builder = new LogBuilder(Chunk.Handle).Init(1, 1, First);
+        await WriteAsync(builder.Bytes);
+        var log = Scan(out _);
+        uint tail = log.Tail;
+        byte[] next = builder.Data(1, 1, 1, First, 0, "one").Data(1, 1, 2, First, 0, "two").Bytes[(int)tail..];
+
+        for (int i = 0; i < next.Length; i++)
+        {
+            byte[] flipped = [.. next];
+            flipped[i] ^= 0x10;
+            Assert.NotNull(log.TryAppend(flipped, First));
+        }
+
+        Assert.Equal(tail, log.Tail);
+        Assert.Null(log.TryAppend(next, First));
+    }
+
+    [Fact]
+    public async Task Nothing_follows_a_seal()
+    {
+        var builder = new LogBuilder(Chunk.Handle).Init(1, 1, First).Seal(First);
+        await WriteAsync(builder.Bytes);
+        var log = Scan(out _);
+
+        byte[] after = builder.Data(1, 1, 1, First, 0, "late").Bytes[(int)log.Tail..];
+
+        Assert.True(log.EndsInSeal);
+        Assert.Contains("follows the SEAL", log.TryAppend(after, First));
+    }
+
+    [Fact]
+    public async Task A_sealed_log_is_not_read_until_somebody_needs_its_table()
+    {
+        var builder = new LogBuilder(Chunk.Handle).Init(1, 1, First).Data(1, 1, 1, First, 0, "x").Seal(First);
+        await WriteAsync(builder.Bytes, isSealed: true);
+
+        var log = Scan(out _);
+
+        Assert.Equal((builder.Tail, true), (log.Tail, log.EndsInSeal));
+        Assert.True(log.Table.TryGet(new WriterId(1), out var writer));
+        Assert.Equal(1UL, writer.LastSequence);
+        Assert.Equal([(First, 0u)], log.Lineage);
+    }
+
+    private async Task WriteAsync(byte[] frames, bool isSealed = false)
+    {
+        using var files = await ChunkFiles.CreateAsync(_disk, Chunk, []);
+        files.Append(frames);
+        await files.FlushAsync();
+        if (isSealed)
+            await files.WriteMetadataAsync(First, First, files.Length, isSealed: true);
+    }
+
+    private ReplicaLog Scan(out string? cut)
+    {
+        Assert.True(ChunkFiles.TryOpen(_disk, Chunk.Handle, out var files, out string? fault), fault);
+        Assert.True(ReplicaLog.TryScan(files, out var log, out cut, out fault), fault);
+        return log;
+    }
+}
