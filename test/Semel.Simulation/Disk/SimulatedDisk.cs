@@ -1,0 +1,186 @@
+using System.Globalization;
+using Semel.Simulation.Kernel;
+using Semel.Storage.Disks;
+
+namespace Semel.Simulation.Disk;
+
+/// <summary>
+/// A machine's disk, as mean as a kernel may be: kill -9 of a process loses nothing, a loss of power loses, keeps or tears each
+/// change that no flush covered; a flush covers what was written before it was called and nothing else; names need a flush of
+/// their directory.
+/// </summary>
+internal sealed class SimulatedDisk
+{
+    private readonly SimulatedDirectory _root = new();
+    private readonly SimulatedRandom _random;
+    private readonly string _name;
+    private readonly SortedDictionary<string, SimulatedProcess> _locks = new(StringComparer.Ordinal);
+    private int _inodes;
+    private int _boots = 1;
+
+    public SimulatedDisk(SimulatedWorld world, string name)
+    {
+        World = world;
+        _name = name;
+        _random = world.Random.Fork();
+    }
+
+    public SimulatedWorld World { get; }
+    public DiskFaults Faults { get; set; } = DiskFaults.None;
+    public long CapacityBytes { get; set; } = 1L << 40;
+    public long UsedBytes => _root.AllFiles().Sum(file => file.Allocated);
+    public string BootId => string.Create(CultureInfo.InvariantCulture, $"{_name}-boot-{_boots}");
+    public long Flushes { get; private set; }
+
+    /// <summary>Looks at each flush (the file's name) before it begins; true: it fails.</summary>
+    public Func<string, bool>? FailFlush { get; set; }
+
+    /// <summary>The disk as a process sees it. After the process's death nothing it does has an effect.</summary>
+    public IDisk OpenFor(SimulatedProcess process) => new SimulatedDiskView(this, process);
+
+    /// <summary>The machine loses its power. Its processes must have been killed before.</summary>
+    public void LosePower()
+    {
+        _boots++;
+        World.Mark("power", _boots);
+        World.Tell(_name, "lost its power");
+        var before = _root.AllFiles().ToHashSet();
+        _root.LosePower(_random);
+        foreach (var file in _root.AllFiles().Concat(before).DistinctBy(file => file.Number).OrderBy(file => file.Number))
+            file.LosePower(_random);
+    }
+
+    /// <summary>Flips bits of a byte, on the medium and in what is read from now on.</summary>
+    public void Corrupt(string name, long offset, byte mask)
+    {
+        World.Mark("corrupt", offset, mask);
+        World.Tell(_name, $"byte {offset} of {name} rots");
+        Find(name)?.Flip(offset, mask);
+    }
+
+    /// <summary>Names of all files, from the root, as the kernel shows them.</summary>
+    public IReadOnlyList<string> AllFiles()
+    {
+        var names = new List<string>();
+        Walk(_root, "");
+        return names;
+
+        void Walk(SimulatedDirectory directory, string path)
+        {
+            foreach (string name in directory.Files.Keys)
+                names.Add(path + name);
+            foreach (var (name, child) in directory.Directories)
+                Walk(child, path + name + "/");
+        }
+    }
+
+    /// <summary>What the kernel shows of a file.</summary>
+    public byte[] ReadAll(string name)
+    {
+        var file = Find(name) ?? throw new FileNotFoundException(name);
+        byte[] bytes = new byte[file.Length];
+        file.Read(0, bytes);
+        return bytes;
+    }
+
+    internal SimulatedDirectory? Directory(string name)
+    {
+        var directory = _root;
+        foreach (string part in name.Split('/', StringSplitOptions.RemoveEmptyEntries))
+        {
+            if (part == ".")
+                continue;
+            if (!directory.Directories.TryGetValue(part, out directory!))
+                return null;
+        }
+        return directory;
+    }
+
+    internal void MakeDirectory(string name)
+    {
+        var directory = _root;
+        foreach (string part in name.Split('/', StringSplitOptions.RemoveEmptyEntries))
+        {
+            if (part == ".")
+                continue;
+            if (!directory.Directories.TryGetValue(part, out var child))
+                directory.AddDirectory(part, child = new SimulatedDirectory());
+            directory = child;
+        }
+    }
+
+    internal (SimulatedDirectory Directory, string Leaf) Parent(string name)
+    {
+        int slash = name.LastIndexOf('/');
+        string parent = slash < 0 ? "" : name[..slash];
+        return (Directory(parent) ?? throw new DirectoryNotFoundException($"{_name}: no directory for {name}."), name[(slash + 1)..]);
+    }
+
+    internal SimulatedInode? Find(string name)
+    {
+        int slash = name.LastIndexOf('/');
+        return Directory(slash < 0 ? "" : name[..slash])?.Files.GetValueOrDefault(name[(slash + 1)..]);
+    }
+
+    internal SimulatedInode NewInode() => new(++_inodes);
+
+    /// <summary>Space for growth of a file to <paramref name="end"/> bytes.</summary>
+    /// <exception cref="DiskFullException">There is none.</exception>
+    internal void MakeRoom(SimulatedInode file, long end)
+    {
+        long growth = end - file.Allocated;
+        if (Faults.Full && (growth > 0 || Faults.ReservationsFail))
+            throw new DiskFullException($"{_name}: no space left.");
+        if (growth > 0 && CapacityBytes < 1L << 40 && UsedBytes + growth > CapacityBytes)
+            throw new DiskFullException($"{_name}: no space left.");
+    }
+
+    internal bool DrawWriteError() => _random.Chance(Faults.WriteError);
+    internal int DrawPart(int length) => _random.Below(length + 1);
+
+    internal void Lock(string name, SimulatedProcess process)
+    {
+        if (_locks.TryGetValue(name, out var holder) && holder.IsAlive)
+            throw new IOException($"{_name}: {name} is locked by {holder.Name}.");
+        _locks[name] = process;
+    }
+
+    internal void Unlock(string name, SimulatedProcess process)
+    {
+        if (_locks.TryGetValue(name, out var holder) && holder == process)
+            _locks.Remove(name);
+    }
+
+    internal Task FlushAsync(SimulatedProcess process, string name, Func<long> mark, Action<long> done, Action<long, SimulatedRandom> failed)
+    {
+        var result = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        if (!process.IsAlive)
+            return result.Task;
+        Flushes++;
+        long covered = mark();
+        int boot = _boots;
+        bool fails = FailFlush?.Invoke(name) == true || _random.Chance(Faults.FlushError);
+        var takes = _random.Between(Faults.MinFlush, Faults.MaxFlush);
+        if (_random.Chance(Faults.Tail))
+            takes += _random.Between(TimeSpan.Zero, Faults.TailFlush);
+        World.Mark("flush", process.Number, covered, takes.Ticks);
+        World.After(takes, () =>
+        {
+            // A death before the end: whether the bytes made it stays open, and a loss of power will decide.
+            if (boot != _boots || !process.IsAlive)
+                return;
+            if (fails)
+            {
+                failed(covered, _random);
+                World.Tell(process.Name, $"flush of {name} fails");
+                result.TrySetException(new IOException($"{_name}: flush of {name}: input/output error."));
+            }
+            else
+            {
+                done(covered);
+                result.TrySetResult();
+            }
+        });
+        return result.Task;
+    }
+}

@@ -1,0 +1,144 @@
+using Semel.Simulation.Kernel;
+using Semel.Storage.Disks;
+
+namespace Semel.Simulation.Disk;
+
+/// <summary>A <see cref="SimulatedDisk"/> as one process sees it.</summary>
+internal sealed class SimulatedDiskView(SimulatedDisk disk, SimulatedProcess process) : IDisk
+{
+    public string BootId => disk.BootId;
+    public long CapacityBytes => disk.CapacityBytes;
+    public long FreeBytes => disk.Faults.Full ? 0 : Math.Max(0, disk.CapacityBytes - disk.UsedBytes);
+
+    public void CreateDirectory(string name)
+    {
+        if (process.IsAlive)
+            disk.MakeDirectory(name);
+    }
+
+    public bool FileExists(string name) => disk.Find(name) is not null;
+
+    public IReadOnlyList<string> ListFiles(string directory) => disk.Directory(directory)?.Files.Keys.ToList() ?? [];
+
+    public IReadOnlyList<string> ListDirectories(string directory) => disk.Directory(directory)?.Directories.Keys.ToList() ?? [];
+
+    public IDiskFile Open(string name, bool create)
+    {
+        if (!create)
+            return new File(disk, process, name, disk.Find(name) ?? throw new FileNotFoundException($"There is no file {name}.", name));
+        var (directory, leaf) = disk.Parent(name);
+        if (directory.Files.ContainsKey(leaf))
+            throw new IOException($"File {name} exists already.");
+        if (disk.Faults.Full && disk.Faults.ReservationsFail)
+            throw new DiskFullException($"No space left for {name}.");
+        var file = disk.NewInode();
+        if (process.IsAlive)
+            directory.SetFiles((leaf, file));
+        return new File(disk, process, name, file);
+    }
+
+    public void Rename(string from, string to)
+    {
+        if (!process.IsAlive)
+            return;
+        var (source, oldLeaf) = disk.Parent(from);
+        var (target, newLeaf) = disk.Parent(to);
+        var file = source.Files.GetValueOrDefault(oldLeaf) ?? throw new FileNotFoundException($"There is no file {from}.", from);
+        if (source == target)
+        {
+            source.SetFiles((oldLeaf, null), (newLeaf, file));
+        }
+        else
+        {
+            target.SetFiles((newLeaf, file));
+            source.SetFiles((oldLeaf, null));
+        }
+    }
+
+    public void Delete(string name)
+    {
+        if (!process.IsAlive || disk.Find(name) is null)
+            return;
+        var (directory, leaf) = disk.Parent(name);
+        directory.SetFiles((leaf, null));
+    }
+
+    public async ValueTask FlushDirectoryAsync(string directory)
+    {
+        var entries = disk.Directory(directory) ?? throw new DirectoryNotFoundException($"There is no directory {directory}.");
+        await disk.FlushAsync(process, directory + "/", entries.FlushMark, entries.Flushed, static (_, _) => { });
+    }
+
+    public IDisposable Lock(string name)
+    {
+        disk.Lock(name, process);
+        return new Held(disk, process, name);
+    }
+
+    private sealed class Held(SimulatedDisk disk, SimulatedProcess process, string name) : IDisposable
+    {
+        public void Dispose() => disk.Unlock(name, process);
+    }
+
+    private sealed class File(SimulatedDisk disk, SimulatedProcess process, string name, SimulatedInode inode) : IDiskFile
+    {
+        private bool _disposed;
+
+        public long Length => Live().Length;
+
+        public int Read(long offset, Span<byte> target) => Live().Read(offset, target);
+
+        public void Write(long offset, ReadOnlySpan<byte> source)
+        {
+            var file = Live();
+            if (!process.IsAlive)
+                return;
+            if (disk.DrawWriteError())
+            {
+                file.Write(offset, source[..disk.DrawPart(source.Length)]);
+                throw new IOException($"Write to {name} at {offset}: input/output error.");
+            }
+            try
+            {
+                disk.MakeRoom(file, offset + source.Length);
+            }
+            catch (DiskFullException)
+            {
+                long fits = Math.Clamp(file.Allocated - offset, 0, source.Length);
+                file.Write(offset, source[..(int)fits]);
+                throw;
+            }
+            file.Write(offset, source);
+        }
+
+        public void SetLength(long length)
+        {
+            var file = Live();
+            if (process.IsAlive)
+                file.SetLength(length);
+        }
+
+        public void Reserve(long offset, long length)
+        {
+            var file = Live();
+            if (!process.IsAlive)
+                return;
+            disk.MakeRoom(file, offset + length);
+            file.Reserve(offset + length);
+        }
+
+        public ValueTask FlushAsync()
+        {
+            var file = Live();
+            return new ValueTask(disk.FlushAsync(process, name, file.FlushMark, file.Flushed, file.FlushFailed));
+        }
+
+        public void Dispose() => _disposed = true;
+
+        private SimulatedInode Live()
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return inode;
+        }
+    }
+}

@@ -1,0 +1,24 @@
+using Microsoft.Extensions.Logging;
+
+namespace Semel.Simulation.Kernel;
+
+/// <summary>Puts what a process logs into the run's trace, under its name and the virtual time.</summary>
+internal sealed class SimulatedLogging(SimulatedProcess process) : ILoggerFactory
+{
+    public ILogger CreateLogger(string categoryName) => new Logger(process);
+    public void AddProvider(ILoggerProvider provider) => throw new NotSupportedException("The trace is the only log of a simulation.");
+    public void Dispose() { }
+
+    private sealed class Logger(SimulatedProcess process) : ILogger
+    {
+        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
+        public bool IsEnabled(LogLevel logLevel) => process.World.IsTracing;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (!IsEnabled(logLevel) || !process.IsAlive)
+                return;
+            process.World.Tell(process.Name, $"[{logLevel}] {formatter(state, exception)}{(exception is null ? "" : $" -- {exception}")}");
+        }
+    }
+}
