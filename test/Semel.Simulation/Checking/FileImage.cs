@@ -1,0 +1,10 @@
+using Semel.Protocol.Identity;
+
+namespace Semel.Simulation.Checking;
+
+/// <summary>The committed bytes of every replica of every chunk of a file, as its servers give them.</summary>
+internal sealed record FileImage(string Path, IReadOnlyList<ChunkImage> Chunks);
+
+internal sealed record ChunkImage(ChunkHandle Handle, ulong Index, bool IsSealed, IReadOnlyList<ReplicaImage> Replicas);
+
+internal sealed record ReplicaImage(string Server, byte[] Committed, bool IsSealed);
