@@ -31,6 +31,7 @@ internal sealed class SimulatedDisk
     public long UsedBytes => _root.AllFiles().Sum(file => file.Allocated);
     public string BootId => string.Create(CultureInfo.InvariantCulture, $"{_name}-boot-{_boots}");
     public long Flushes { get; private set; }
+    public long FailedFlushes { get; private set; }
 
     /// <summary>Looks at each flush (the file's name) before it begins; true: it fails.</summary>
     public Func<string, bool>? FailFlush { get; set; }
@@ -143,6 +144,9 @@ internal sealed class SimulatedDisk
         if (_locks.TryGetValue(name, out var holder) && holder.IsAlive)
             throw new IOException($"{_name}: {name} is locked by {holder.Name}.");
         _locks[name] = process;
+        var (directory, leaf) = Parent(name);
+        if (!directory.Files.ContainsKey(leaf))
+            directory.SetFiles((leaf, NewInode()));
     }
 
     internal void Unlock(string name, SimulatedProcess process)
@@ -172,6 +176,7 @@ internal sealed class SimulatedDisk
             if (fails)
             {
                 failed(covered, _random);
+                FailedFlushes++;
                 World.Tell(process.Name, $"flush of {name} fails");
                 result.TrySetException(new IOException($"{_name}: flush of {name}: input/output error."));
             }

@@ -1,0 +1,105 @@
+using Google.Protobuf;
+using Semel.Protocol.Buffers;
+using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
+using Semel.Protocol.Wires;
+using Semel.Simulation.Checking;
+using Semel.Simulation.Kernel;
+
+namespace Semel.Simulation.Cluster;
+
+/// <summary>Reads every replica by itself, with the protocol's messages and nothing of the client library. Runs in a process of its own.</summary>
+internal sealed class Auditor(SimulatedProcess process, IWire wire, string master)
+{
+    private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Waits until the servers agree about the whole file, and returns it.</summary>
+    public async Task<FileImage> ReadAsync(string path)
+    {
+        while (true)
+        {
+            if (await TryReadAsync(path) is { } image)
+                return image;
+            await Task.Delay(Pause, process.Time);
+        }
+    }
+
+    /// <summary>The writer's identity, by its name. The file's writers are fenced by this.</summary>
+    public async Task<WriterId> WriterAsync(string path, string name)
+    {
+        while (true)
+        {
+            var reply = await CallAsync<RegisterWriterReply>(master, MessageKind.RegisterWriter, new RegisterWriterRequest { Path = path, Name = name });
+            if (reply is { Status: Status.Ok })
+                return new WriterId(reply.Writer);
+            await Task.Delay(Pause, process.Time);
+        }
+    }
+
+    private async Task<FileImage?> TryReadAsync(string path)
+    {
+        var chunks = new List<ChunkImage>();
+        while (true)
+        {
+            var located = await CallAsync<LocateChunksReply>(master, MessageKind.LocateChunks,
+                new LocateChunksRequest { Path = path, FirstIndex = (ulong)chunks.Count, Limit = 100 });
+            if (located is { Status: Status.NotFound })
+                return new FileImage(path, []);
+            if (located is not { Status: Status.Ok })
+                return null;
+            foreach (var location in located.Chunks)
+            {
+                if (await TryReadChunkAsync(location) is not { } chunk)
+                    return null;
+                chunks.Add(chunk);
+            }
+            if ((ulong)chunks.Count >= located.ChunkCount || located.Chunks.Count == 0)
+                return new FileImage(path, chunks);
+        }
+    }
+
+    /// <summary>Null: a replica does not answer, or does not know yet that it has as much as the others.</summary>
+    private async Task<ChunkImage?> TryReadChunkAsync(ChunkLocation location)
+    {
+        var replicas = new List<ReplicaImage>();
+        foreach (var member in location.Members)
+        {
+            if (await TryReadReplicaAsync(location.Handle, member.Address) is not { } replica)
+                return null;
+            replicas.Add(replica);
+        }
+        bool agreed = replicas.Count > 0 && replicas.All(r =>
+            r.Committed.Length == (location.Sealed ? location.SealedLength : replicas[0].Committed.Length) && (r.IsSealed || !location.Sealed));
+        return agreed ? new ChunkImage(new ChunkHandle(location.Handle), location.Index, location.Sealed, replicas) : null;
+    }
+
+    private async Task<ReplicaImage?> TryReadReplicaAsync(ulong handle, string address)
+    {
+        var bytes = new MemoryStream();
+        while (true)
+        {
+            var result = await wire.LinkTo(address).CallAsync(MessageKind.ReadFrames,
+                new ReadFramesRequest { Handle = handle, Offset = (uint)bytes.Length, MaxBytes = 1 << 20 }, Payload.Empty, CallTimeout);
+            if (!result.IsAnswered)
+                return null;
+            var reply = result.Answer<ReadFramesReply>();
+            bytes.Write(result.Payload.Span);
+            int got = result.Payload.Length;
+            result.Payload.Release();
+            if (reply.Status != ReadStatus.ReadOk)
+                return null;
+            if (got == 0 || bytes.Length >= reply.Committed)
+                return new ReplicaImage(address, bytes.ToArray(), reply.Sealed);
+        }
+    }
+
+    private async Task<T?> CallAsync<T>(string address, MessageKind kind, IMessage request) where T : class, IMessage
+    {
+        var result = await wire.LinkTo(address).CallAsync(kind, request, Payload.Empty, CallTimeout);
+        if (!result.IsAnswered)
+            return null;
+        result.Payload.Release();
+        return result.Answer<T>();
+    }
+}

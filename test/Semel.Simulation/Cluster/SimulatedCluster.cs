@@ -1,0 +1,102 @@
+using Semel.Protocol.Wires;
+using Semel.Simulation.Disk;
+using Semel.Simulation.Kernel;
+using Semel.Simulation.Wire;
+
+namespace Semel.Simulation.Cluster;
+
+/// <summary>A master and chunk servers, the real ones, on simulated machines; and any number of client processes.</summary>
+internal sealed class SimulatedCluster
+{
+    private const int MasterPort = 7070;
+    private const int ChunkServerPort = 7071;
+
+    private readonly List<string> _hosts = [];
+    private readonly List<SimulatedServer> _chunkServers = [];
+    private int _clients;
+
+    public SimulatedCluster(SimulatedWorld world, ClusterShape shape, MasterFactory master)
+    {
+        World = world;
+        Shape = shape;
+        Network = new SimulatedNetwork(world);
+        Environment = world.StartProcess("environment");
+        Master = new SimulatedServer(world, Network, shape, "master", MasterPort, master(this));
+        _hosts.Add(Master.Host);
+        for (int i = 1; i <= shape.ChunkServers; i++)
+        {
+            var server = new SimulatedServer(world, Network, shape, $"cs{i}", ChunkServerPort, Nodes.ChunkServer(this));
+            _chunkServers.Add(server);
+            _hosts.Add(server.Host);
+        }
+    }
+
+    public SimulatedWorld World { get; }
+    public ClusterShape Shape { get; }
+    public SimulatedNetwork Network { get; }
+
+    /// <summary>Where scripts run: nothing ever happens to this process.</summary>
+    public SimulatedProcess Environment { get; }
+    public SimulatedServer Master { get; }
+    public IReadOnlyList<SimulatedServer> ChunkServers => _chunkServers;
+    public IEnumerable<SimulatedServer> Servers => _chunkServers.Prepend(Master);
+
+    /// <summary>Names of all machines, those of clients included.</summary>
+    public IReadOnlyList<string> Hosts => _hosts;
+
+    /// <summary>What a disk is like when nothing is wrong with it.</summary>
+    public DiskFaults UsualDisk { get; set; } = DiskFaults.None;
+
+    public void Start()
+    {
+        foreach (var server in Servers)
+        {
+            server.Disk.Faults = UsualDisk;
+            server.Start();
+        }
+    }
+
+    /// <summary>A new process on a machine of its own.</summary>
+    public (SimulatedProcess Process, IWire Wire) NewClientProcess(string name)
+    {
+        string host = $"{name}-{++_clients}";
+        _hosts.Add(host);
+        return NewClientProcessOn(host);
+    }
+
+    /// <summary>A new process on a machine that is there already.</summary>
+    public (SimulatedProcess Process, IWire Wire) NewClientProcessOn(string host)
+    {
+        var process = World.StartProcess($"{host}.{World.EventCount}");
+        return (process, new SimulatedWire(Network, process, host));
+    }
+
+    /// <summary>Whoever listens on this address.</summary>
+    public SimulatedServer ServerAt(string address) => Servers.First(server => server.Address == address);
+
+    /// <summary>All machines have power, all processes run, disks and network are good.</summary>
+    public void Heal()
+    {
+        Network.Faults = Network.Faults with { Loss = 0, Duplication = 0, Tail = 0 };
+        Network.MendAll();
+        foreach (var server in Servers)
+        {
+            bool wasSpoiled = server.HadFlushErrors;
+            server.Disk.Faults = DiskFaults.None;
+            server.Process?.Resume();
+            if (wasSpoiled)
+                server.Kill();      // a disk that failed is believed again only after a restart
+            server.Start();
+        }
+    }
+
+    /// <summary>Completes when all servers run.</summary>
+    public async Task AllUpAsync()
+    {
+        while (!Servers.All(server => server.IsUp))
+            await Task.Delay(TimeSpan.FromMilliseconds(10), Environment.Time);
+    }
+}
+
+/// <summary>Gives the code that runs as the master of a cluster.</summary>
+internal delegate StartNode MasterFactory(SimulatedCluster cluster);

@@ -1,0 +1,140 @@
+using Semel.Protocol.Wires;
+using Semel.Simulation.Disk;
+using Semel.Simulation.Kernel;
+using Semel.Simulation.Wire;
+using Semel.Storage.Disks;
+
+namespace Semel.Simulation.Cluster;
+
+/// <summary>Starts the node of a server in a process.</summary>
+internal delegate Task<IAsyncDisposable> StartNode(SimulatedProcess process, IDisk disk, IWire wire);
+
+/// <summary>
+/// A machine with a disk and one server on it, over all the server's incarnations.
+/// <code>
+/// Down --Start--> Starting --node is up--> Up --Kill, LosePower--> Down
+///   ^                 +------the node throws (a faulty disk): a supervisor tries again------+
+/// </code>
+/// </summary>
+internal sealed class SimulatedServer
+{
+    private static readonly TimeSpan RestartDelay = TimeSpan.FromMilliseconds(300);
+
+    private readonly SimulatedWorld _world;
+    private readonly SimulatedNetwork _network;
+    private readonly ClusterShape _shape;
+    private readonly SimulatedRandom _random;
+    private readonly StartNode _start;
+    private int _incarnations;
+    private bool _wanted;
+    private long _failedFlushesAtBoot;
+
+    public SimulatedServer(SimulatedWorld world, SimulatedNetwork network, ClusterShape shape, string host, int port, StartNode start)
+    {
+        (_world, _network, _shape, _start) = (world, network, shape, start);
+        _random = world.Random.Fork();
+        Host = host;
+        Address = $"{host}:{port}";
+        Disk = new SimulatedDisk(world, host);
+    }
+
+    public string Host { get; }
+    public string Address { get; }
+    public SimulatedDisk Disk { get; }
+
+    /// <summary>The current incarnation; null when the server is down.</summary>
+    public SimulatedProcess? Process { get; private set; }
+
+    /// <summary>The running node; null while it is down or starting.</summary>
+    public IAsyncDisposable? Node { get; private set; }
+
+    public bool IsUp => Node is not null;
+
+    /// <summary>Flushes of this incarnation may have failed.</summary>
+    public bool HadFlushErrors => Disk.FailedFlushes > _failedFlushesAtBoot;
+
+    public SimulatedProcess NewProcess()
+    {
+        int drift = _random.Below(2 * _shape.MaxDriftPpm + 1) - _shape.MaxDriftPpm;
+        var offset = _shape.MaxClockOffset * (2 * _random.NextDouble() - 1);
+        var process = _world.StartProcess($"{Host}.{++_incarnations}", new ProcessClock(drift, offset));
+        process.Scrambles = _shape.Scrambles;
+        return process;
+    }
+
+    /// <summary>Begins to start the server; it is up when <see cref="IsUp"/>.</summary>
+    public void Start()
+    {
+        if (_wanted)
+            return;
+        _wanted = true;
+        _network.SetPower(Host, true);
+        Boot();
+    }
+
+    private void Boot()
+    {
+        var process = NewProcess();
+        Process = process;
+        _failedFlushesAtBoot = Disk.FailedFlushes;
+        _world.Mark("boot", process.Number);
+        _world.Tell(process.Name, "starts");
+        process.Start(async () =>
+        {
+            try
+            {
+                var node = await _start(process, Disk.OpenFor(process), new SimulatedWire(_network, process, Host));
+                if (Process == process)
+                    Node = node;
+            }
+            catch (IOException e) when (Disk.Faults is not { Full: false, FlushError: 0, WriteError: 0 } || Disk.FailFlush is not null)
+            {
+                _world.Tell(process.Name, $"could not start: {e.Message}");
+                Crashed(process);
+            }
+        });
+    }
+
+    /// <summary>The process ended by itself; a supervisor starts it again.</summary>
+    private void Crashed(SimulatedProcess process)
+    {
+        if (Process != process)
+            return;
+        process.Kill();
+        (Process, Node) = (null, null);
+        _world.After(RestartDelay, () =>
+        {
+            if (_wanted && Process is null)
+                Boot();
+        });
+    }
+
+    /// <summary>kill -9: what was written stays in the page cache.</summary>
+    public void Kill()
+    {
+        _wanted = false;
+        Process?.Kill();
+        (Process, Node) = (null, null);
+    }
+
+    /// <summary>The machine goes dark: what was not flushed is lost, kept or torn.</summary>
+    public void LosePower()
+    {
+        Kill();
+        _network.SetPower(Host, false);
+        Disk.LosePower();
+    }
+
+    /// <summary>Stops the server as an operator does.</summary>
+    public async Task StopAsync()
+    {
+        if (Process is not { } process || Node is not { } node)
+            return;
+        await process.Start(async () =>
+        {
+            await node.DisposeAsync();
+            return true;
+        });
+        Kill();
+    }
+}

@@ -1,0 +1,151 @@
+using System.Text;
+using Semel.Protocol.Messages;
+using Semel.Simulation.Cluster;
+using Semel.Simulation.Disk;
+using Semel.Simulation.Kernel;
+using Semel.Simulation.Wire;
+
+namespace Semel.Simulation.Runs;
+
+/// <summary>What can happen to a cluster.</summary>
+internal enum FaultKind
+{
+    /// <summary>kill -9 of a chunk server, started again after a while.</summary>
+    KillServer,
+
+    /// <summary>A chunk server's machine loses its power.</summary>
+    PowerFailServer,
+
+    /// <summary>All machines lose their power at once.</summary>
+    PowerFailAll,
+
+    /// <summary>An operator restarts a chunk server.</summary>
+    RestartServer,
+
+    /// <summary>SIGSTOP of a chunk server.</summary>
+    PauseServer,
+    KillMaster,
+    PowerFailMaster,
+    PauseMaster,
+
+    /// <summary>Nothing gets from one host to another; the way back is open.</summary>
+    CutOneWay,
+    CutBothWays,
+
+    /// <summary>A host is cut from all others.</summary>
+    Isolate,
+    FullDisk,
+    SlowDisk,
+
+    /// <summary>Flushes of a chunk server fail for a while.</summary>
+    FlushErrors,
+
+    /// <summary>The wall clock of a server is set.</summary>
+    ClockJump,
+
+    /// <summary>kill -9 of a writer, which comes back under its name.</summary>
+    KillWriter,
+
+    /// <summary>A second incarnation of a writer starts while the first still runs.</summary>
+    DoubleWriter,
+}
+
+/// <summary>
+/// One random run, drawn from its seed. Each run gets its own subset of the faults and its own sizes (swarm): a run that never pauses anyone reaches
+/// states that a run with everything at once does not.
+/// </summary>
+internal sealed record RunPlan
+{
+    public required ClusterShape Shape { get; init; }
+    public required NetworkFaults Network { get; init; }
+    public required DiskFaults Disk { get; init; }
+    public required IReadOnlyList<FaultKind> Faults { get; init; }
+
+    /// <summary>Faults that are injected.</summary>
+    public required int FaultCount { get; init; }
+
+    /// <summary>Mean time between two.</summary>
+    public required TimeSpan FaultInterval { get; init; }
+
+    /// <summary>Longest time that a fault lasts.</summary>
+    public required TimeSpan FaultDuration { get; init; }
+    public required int Files { get; init; }
+    public required int WritersPerFile { get; init; }
+    public required int RecordsPerWriter { get; init; }
+    public required int ReadersPerFile { get; init; }
+
+    /// <summary>Appends that a writer has under way at most.</summary>
+    public required int Window { get; init; }
+    public required int MaxRecordLength { get; init; }
+
+    /// <summary>One in so many appends is an atomic batch; 0: none.</summary>
+    public required int BatchOneIn { get; init; }
+
+    /// <summary>Longest pause of a writer between two appends.</summary>
+    public required TimeSpan ThinkTime { get; init; }
+
+    public static RunPlan Draw(ulong seed)
+    {
+        var random = new SimulatedRandom(seed ^ 0x5eed_91a7);
+        var durability = random.OneIn(4) ? Durability.Memory : Durability.Group;
+        int servers = 3 + (random.OneIn(2) ? random.Below(3) : 0);
+        var kinds = Enum.GetValues<FaultKind>()
+            .Where(_ => random.OneIn(2))
+            .Where(kind => durability == Durability.Group || kind is not (FaultKind.PowerFailServer or FaultKind.PowerFailAll))
+            .ToList();
+        bool quiet = random.OneIn(10);
+        return new RunPlan
+        {
+            Shape = new ClusterShape
+            {
+                ChunkServers = servers,
+                Replicas = random.OneIn(6) ? 2 : 3,
+                MinMembers = random.OneIn(4) ? 1 : 2,
+                ChunkCapacity = random.Pick([64u << 10, 64u << 10, 128u << 10, 1u << 20]),
+                Durability = durability,
+                MaxDriftPpm = random.Pick([0, 100, 1000]),
+                MaxClockOffset = random.Pick([TimeSpan.Zero, TimeSpan.FromSeconds(2), TimeSpan.FromHours(30)]),
+                Scrambles = random.OneIn(3),
+            },
+            Network = new NetworkFaults
+            {
+                MaxLatency = TimeSpan.FromMicroseconds(60 + random.Below(random.OneIn(4) ? 5000 : 400)),
+                Tail = random.OneIn(2) ? 0.03 * random.NextDouble() : 0,
+                TailLatency = TimeSpan.FromMilliseconds(1 + random.Below(random.OneIn(5) ? 2000 : 60)),
+                Loss = quiet || random.OneIn(2) ? 0 : 0.03 * random.NextDouble(),
+                LossBreaksConnection = random.NextDouble(),
+                Duplication = quiet || random.OneIn(2) ? 0 : 0.05 * random.NextDouble(),
+                DuplicateDelay = TimeSpan.FromMilliseconds(1 + random.Below(random.OneIn(4) ? 5000 : 100)),
+                InOrder = random.OneIn(2),
+            },
+            Disk = new DiskFaults
+            {
+                MaxFlush = TimeSpan.FromMicroseconds(150 + random.Below(3000)),
+                Tail = random.OneIn(2) ? 0.1 * random.NextDouble() : 0,
+                TailFlush = TimeSpan.FromMilliseconds(1 + random.Below(random.OneIn(5) ? 700 : 40)),
+            },
+            Faults = kinds,
+            FaultCount = quiet || kinds.Count == 0 ? 0 : 1 + random.Below(random.OneIn(4) ? 40 : 12),
+            FaultInterval = TimeSpan.FromMilliseconds(5 + random.Below(random.OneIn(3) ? 1500 : 250)),
+            FaultDuration = TimeSpan.FromMilliseconds(10 + random.Below(random.OneIn(3) ? 6000 : 800)),
+            Files = 1 + (random.OneIn(3) ? random.Below(3) : 0),
+            WritersPerFile = 1 + random.Below(4),
+            RecordsPerWriter = 10 + random.Below(60),
+            ReadersPerFile = random.Below(3),
+            Window = 1 + random.Below(random.OneIn(2) ? 4 : 16),
+            MaxRecordLength = random.Pick([100, 2000, 12_000]),
+            BatchOneIn = random.Pick([0, 3, 10]),
+            ThinkTime = TimeSpan.FromMilliseconds(random.Pick([0, 5, 50, 200])),
+        };
+    }
+
+    public override string ToString()
+    {
+        var text = new StringBuilder();
+        text.Append($"{Shape.ChunkServers} servers, R={Shape.Replicas}/{Shape.MinMembers}, chunks of {Shape.ChunkCapacity >> 10} KiB, {Shape.Durability}; ");
+        text.Append($"{Files} files x {WritersPerFile} writers x {RecordsPerWriter} records <= {MaxRecordLength} B, window {Window}, {ReadersPerFile} readers; ");
+        text.Append($"{FaultCount} faults of [{string.Join(' ', Faults)}] every ~{FaultInterval.TotalMilliseconds:0} ms for <= {FaultDuration.TotalMilliseconds:0} ms; ");
+        text.Append($"loss {Network.Loss:0.000}, duplication {Network.Duplication:0.000}, {(Network.InOrder ? "in order" : "reordered")}");
+        return text.ToString();
+    }
+}
