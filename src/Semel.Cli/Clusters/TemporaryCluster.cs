@@ -10,13 +10,12 @@ namespace Semel.Cli.Clusters;
 internal sealed class TemporaryCluster : IAsyncDisposable
 {
     private readonly TimeProvider _time;
-    private readonly string _directory;
+    private readonly TemporaryDirectory _directory = new();
     private readonly ServerProcess?[] _chunkServers;
     private readonly string[] _settings;
 
-    private TemporaryCluster(string directory, int chunkServers, string[] chunkServerSettings, TimeProvider time)
+    private TemporaryCluster(int chunkServers, string[] chunkServerSettings, TimeProvider time)
     {
-        _directory = directory;
         _chunkServers = new ServerProcess?[chunkServers];
         _settings = chunkServerSettings;
         _time = time;
@@ -32,12 +31,11 @@ internal sealed class TemporaryCluster : IAsyncDisposable
     public static async Task<TemporaryCluster> StartAsync(
         int chunkServers, string[] masterSettings, string[] chunkServerSettings, TimeProvider time, CancellationToken cancellation)
     {
-        string directory = Directory.CreateTempSubdirectory("semel-").FullName;
-        var cluster = new TemporaryCluster(directory, chunkServers, chunkServerSettings, time);
+        var cluster = new TemporaryCluster(chunkServers, chunkServerSettings, time);
         try
         {
             cluster.MasterProcess = await ServerProcess.StartAsync("master",
-                ["master", "--bind", "127.0.0.1:0", "--http", "none", "--data", Path.Combine(directory, "master"), .. Sets(masterSettings)], time, cancellation);
+                ["master", "--bind", "127.0.0.1:0", "--http", "none", "--data", Path.Combine(cluster._directory.Path, "master"), .. Sets(masterSettings)], time, cancellation);
             await Task.WhenAll(Enumerable.Range(0, chunkServers).Select(i => cluster.StartChunkServerAsync(i, "127.0.0.1:0", cancellation)));
             return cluster;
         }
@@ -66,20 +64,14 @@ internal sealed class TemporaryCluster : IAsyncDisposable
         await Task.WhenAll(_chunkServers.OfType<ServerProcess>().Select(s => s.DisposeAsync().AsTask()));
         if (MasterProcess is not null)
             await MasterProcess.DisposeAsync();
-        try
-        {
-            Directory.Delete(_directory, recursive: true);
-        }
-        catch (DirectoryNotFoundException)
-        {
-        }
+        _directory.Dispose();
     }
 
     private async Task StartChunkServerAsync(int index, string address, CancellationToken cancellation)
     {
         string name = string.Create(CultureInfo.InvariantCulture, $"chunkserver{index + 1}");
         _chunkServers[index] = await ServerProcess.StartAsync(name,
-            ["chunkserver", "--master", Master, "--bind", address, "--http", "none", "--data", Path.Combine(_directory, name), .. Sets(_settings)], _time, cancellation);
+            ["chunkserver", "--master", Master, "--bind", address, "--http", "none", "--data", Path.Combine(_directory.Path, name), .. Sets(_settings)], _time, cancellation);
     }
 
     private static IEnumerable<string> Sets(string[] settings) => settings.SelectMany(s => new[] { "--set", s });

@@ -15,6 +15,9 @@ internal enum SettingKind
 
     /// <summary>As <see cref="Address"/>, to listen on: port 0 takes any free one.</summary>
     ListenAddress,
+
+    /// <summary>As <see cref="ListenAddress"/> with an IP address, or <c>none</c>.</summary>
+    HttpAddress,
     Size,
     Duration,
     Number,
@@ -68,6 +71,7 @@ internal sealed class Setting<TRole> where TRole : new()
         SettingKind.OneOf => string.Join(", ", Choices),
         SettingKind.Address => "host:port",
         SettingKind.ListenAddress => "host:port; port 0: any free one",
+        SettingKind.HttpAddress => "host:port; none: no HTTP",
         SettingKind.Text => "text",
         _ => Range is null ? Kind.ToString().ToLowerInvariant() : $"{ShowBound(Range.Minimum)} to {ShowBound(Range.Maximum)}",
     };
@@ -102,6 +106,11 @@ internal sealed class Setting<TRole> where TRole : new()
             case SettingKind.Address or SettingKind.ListenAddress:
                 value = text;
                 _ = Addresses.TryValidate(text, anyPort: Kind is SettingKind.ListenAddress, out fault);
+                break;
+            case SettingKind.HttpAddress:
+                value = text;
+                if (text != ProcessSettings.NoHttp)
+                    _ = Addresses.TryValidate(text, anyPort: true, out fault);
                 break;
             default:
                 value = text;

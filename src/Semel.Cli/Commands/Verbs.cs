@@ -1,0 +1,25 @@
+using System.CommandLine;
+using Semel.Cli.Commands.Servers;
+using Semel.Cli.Commands.Tool;
+using Semel.Cli.Terminal;
+
+namespace Semel.Cli.Commands;
+
+/// <summary>All verbs, in the order of <c>--help</c>.</summary>
+internal static class Verbs
+{
+    public static RootCommand Root(VerbRunner run)
+    {
+        var root = new RootCommand("Semel: files that many writers append to, each record exactly once.");
+        root.Options.Add(GlobalOptions.Master);
+        root.Options.Add(GlobalOptions.Json);
+        root.Options.Add(GlobalOptions.Timeout);
+        root.Subcommands.Add(UpCommand.Create(run));
+        root.Subcommands.Add(MasterCommand.Create(run));
+        root.Subcommands.Add(ChunkServerCommand.Create(run));
+        root.Subcommands.Add(ConfigCommand.Create(run));
+        root.Subcommands.Add(VersionCommand.Create(run));
+        root.Subcommands.Add(CompletionCommand.Create(run));
+        return root;
+    }
+}
