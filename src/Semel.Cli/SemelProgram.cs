@@ -70,6 +70,7 @@ internal static class SemelProgram
             int code = help.Invoke(parseResult);
             var output = parseResult.InvocationConfiguration.Output;
             output.WriteLine(ExitCode.Help);
+            output.Flush();
             return code;
         }
     }

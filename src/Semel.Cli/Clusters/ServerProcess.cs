@@ -7,7 +7,7 @@ namespace Semel.Cli.Clusters;
 
 /// <summary>
 /// A server that this process started: the same program with the verb of a role. It ends when this process does, however that comes about, because its
-/// standard input ends then (<see cref="RoleHost"/>'s <c>--while-stdin-is-open</c>).
+/// standard input ends then (<c>--while-stdin-is-open</c>).
 /// </summary>
 internal sealed class ServerProcess : IAsyncDisposable
 {

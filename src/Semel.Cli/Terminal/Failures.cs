@@ -1,4 +1,3 @@
-using System.Net.Sockets;
 using Semel.Protocol;
 using Semel.Protocol.Wires;
 using Semel.Storage.Disks;
@@ -22,10 +21,5 @@ internal static class Failures
     };
 
     /// <summary>Standard output is a pipe whose reader has gone.</summary>
-    public static bool IsClosedOutput(Exception failure)
-    {
-        const int brokenPipe = 32;
-        return failure is IOException { InnerException: null } io && (io.HResult & 0xffff) == brokenPipe
-            || failure is IOException { InnerException: SocketException { SocketErrorCode: SocketError.Shutdown } };
-    }
+    public static bool IsClosedOutput(Exception failure) => failure is IOException { HResult: DescriptorStream.BrokenPipe };
 }

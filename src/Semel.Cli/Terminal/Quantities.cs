@@ -19,12 +19,11 @@ internal static class Quantities
 
     public static bool TryParseSize(string text, out long bytes, [NotNullWhen(false)] out string? fault)
     {
-        foreach (var (suffix, factor) in Sizes)
-        {
-            if (text.EndsWith(suffix, StringComparison.OrdinalIgnoreCase))
-                return TryScale(text[..^suffix.Length].TrimEnd(), factor, out bytes, out fault) || FailSize(text, out fault);
-        }
-        return TryScale(text, 1, out bytes, out fault) || FailSize(text, out fault);
+        var (suffix, factor) = Sizes.FirstOrDefault(s => text.EndsWith(s.Suffix, StringComparison.OrdinalIgnoreCase), ("", 1));
+        fault = TryScale(text[..^suffix.Length].TrimEnd(), factor, out bytes)
+            ? null
+            : $"'{text}' is not a size. Write a whole number of bytes, or with a unit: 1048576, 64MiB, 1GB.";
+        return fault is null;
     }
 
     public static bool TryParseDuration(string text, out TimeSpan duration, [NotNullWhen(false)] out string? fault)
@@ -48,7 +47,7 @@ internal static class Quantities
     /// <summary>The shortest exact form: <c>64MiB</c>, <c>1000B</c> as <c>1000</c>.</summary>
     public static string ShowSize(long bytes)
     {
-        foreach (var (suffix, factor) in Sizes.AsSpan(0, 4).ToArray().Reverse())
+        foreach (var (suffix, factor) in Sizes.Take(4).Reverse())
         {
             if (bytes >= factor && bytes % factor == 0)
                 return string.Create(CultureInfo.InvariantCulture, $"{bytes / factor}{suffix}");
@@ -78,22 +77,13 @@ internal static class Quantities
         int unit = 0;
         for (; bytes >= 1024 && unit < units.Length - 1; unit++)
             bytes /= 1024;
-        return string.Create(CultureInfo.InvariantCulture, unit == 0 ? $"{bytes:0} {units[unit]}" : $"{bytes:0.0} {units[unit]}");
+        return bytes.ToString(unit == 0 ? "0" : "0.0", CultureInfo.InvariantCulture) + " " + units[unit];
     }
 
-    private static bool TryScale(string number, long factor, out long bytes, out string? fault)
+    private static bool TryScale(string number, long factor, out long bytes)
     {
-        fault = null;
-        bytes = 0;
-        if (!long.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out long count) || count > long.MaxValue / factor)
-            return false;
-        bytes = count * factor;
-        return true;
-    }
-
-    private static bool FailSize(string text, out string fault)
-    {
-        fault = $"'{text}' is not a size. Write a whole number of bytes, or with a unit: 1048576, 64MiB, 1GB.";
-        return false;
+        bool fits = long.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out long count) && count <= long.MaxValue / factor;
+        bytes = fits ? count * factor : 0;
+        return fits;
     }
 }

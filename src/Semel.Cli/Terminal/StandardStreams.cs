@@ -1,5 +1,4 @@
 using System.Text;
-using Microsoft.Win32.SafeHandles;
 
 namespace Semel.Cli.Terminal;
 
@@ -13,17 +12,11 @@ internal sealed record StandardStreams(Stream Input, Stream Output, TextWriter E
 {
     public static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false);
 
-    /// <summary>
-    /// The process's own. The output is opened by its descriptor, because the console's stream swallows a broken pipe: <c>semel tail -f | head</c> would
-    /// never end.
-    /// </summary>
-    public static StandardStreams OfProcess()
-    {
-        var output = OperatingSystem.IsWindows()
-            ? Console.OpenStandardOutput()
-            : new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write, bufferSize: 0);
-        return new StandardStreams(Console.OpenStandardInput(), output, Console.Error, !Console.IsErrorRedirected, !Console.IsOutputRedirected);
-    }
+    /// <summary>The process's own.</summary>
+    public static StandardStreams OfProcess() => new(
+        Console.OpenStandardInput(),
+        OperatingSystem.IsWindows() ? Console.OpenStandardOutput() : new DescriptorStream(1),
+        Console.Error, !Console.IsErrorRedirected, !Console.IsOutputRedirected);
 
     /// <summary>Lines of text to <see cref="Output"/>; the caller flushes.</summary>
     public StreamWriter NewTextOutput(int bufferBytes = 64 * 1024) => new(Output, Utf8, bufferBytes, leaveOpen: true) { NewLine = "\n" };
