@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Semel.Client;
 using Semel.Protocol.Naming;
 
 namespace Semel.Cli.Terminal;
@@ -6,6 +7,8 @@ namespace Semel.Cli.Terminal;
 /// <summary>What a verb gets to work with.</summary>
 internal sealed class CommandContext(ParseResult parsed, StandardStreams streams, TimeProvider time, CancellationToken cancellation)
 {
+    private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(30);
+
     public StandardStreams Streams { get; } = streams;
     public TimeProvider Time { get; } = time;
 
@@ -30,11 +33,13 @@ internal sealed class CommandContext(ParseResult parsed, StandardStreams streams
 
     /// <summary>A path in the cluster.</summary>
     /// <exception cref="CommandException">It breaks a rule for paths.</exception>
-    public string Path(Argument<string> argument)
-    {
-        string path = Get(argument);
-        return FilePath.TryValidate(path, out string? fault) ? path : throw CommandException.Usage(fault);
-    }
+    public string Path(Argument<string> argument) => Checked(Get(argument));
+
+    /// <exception cref="CommandException">The path breaks a rule for paths.</exception>
+    public static string Checked(string path) => FilePath.TryValidate(path, out string? fault) ? path : throw CommandException.Usage(fault);
+
+    /// <summary>A client of the cluster that <c>--master</c> names.</summary>
+    public SemelClient Connect() => SemelClient.Connect(Master, new SemelClientOptions { OperationTimeout = Timeout ?? DefaultTimeout });
 
     public void Say(string text) => Streams.Error.WriteLine(text);
 }
