@@ -47,7 +47,7 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
     public async Task<CreateChunkReply> CreateAsync(CreateChunkRequest request)
     {
         var handle = new ChunkHandle(request.Handle);
-        if (request.Capacity is < ChunkLimits.MinCapacity or > ChunkLimits.MaxCapacity
+        if (request.Capacity is < ChunkLimits.SmallestCapacity or > ChunkLimits.MaxCapacity
             || request.Durability is not (Durability.Group or Durability.Memory) || handle.Value == 0)
             return new CreateChunkReply
             {

@@ -3,7 +3,12 @@ namespace Semel.Protocol.Frames;
 /// <summary>Sizes that writers, primaries and the configuration agree on.</summary>
 public static class ChunkLimits
 {
+    /// <summary>Smallest that a cluster may be configured for.</summary>
     public const uint MinCapacity = 1 << 20;
+
+    /// <summary>Smallest that the protocol can work with: simulations use it, so that a roll-over is a common event.</summary>
+    public const uint SmallestCapacity = 1 << 16;
+
     public const uint DefaultCapacity = 64 << 20;
     public const uint MaxCapacity = 256 << 20;
 
