@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Semel.Protocol.Messages;
+using Semel.Protocol.Scheduling;
 
 namespace Semel.ChunkServer.Registration;
 
@@ -47,10 +48,15 @@ internal sealed class CommandRunner(Func<Command, Task<CommandResult>> carryOut,
             came = _resultCame.Task;
         try
         {
-            await came.WaitAsync(atMost, time, cancellation);
+            await came.WithinAsync(atMost, time, cancellation);
         }
         catch (TimeoutException)
         {
+            lock (_gate)
+            {
+                if (_resultCame.Task == came && !came.IsCompleted)
+                    _resultCame = NewSignal();     // or it would gather a continuation with each heartbeat
+            }
         }
     }
 

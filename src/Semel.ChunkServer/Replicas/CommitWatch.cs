@@ -1,4 +1,5 @@
 using Semel.Protocol.Identity;
+using Semel.Protocol.Scheduling;
 
 namespace Semel.ChunkServer.Replicas;
 
@@ -65,7 +66,7 @@ internal sealed class CommitWatch(ReadBound bound)
         }
         try
         {
-            await moved.Task.WaitAsync(atMost, time, cancellation);
+            await moved.Task.WithinAsync(atMost, time, cancellation);
         }
         catch (Exception e) when (e is TimeoutException or OperationCanceledException)
         {
