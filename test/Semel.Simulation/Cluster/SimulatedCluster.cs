@@ -15,13 +15,13 @@ internal sealed class SimulatedCluster
     private readonly List<SimulatedServer> _chunkServers = [];
     private int _clients;
 
-    public SimulatedCluster(SimulatedWorld world, ClusterShape shape, MasterFactory? master = null)
+    public SimulatedCluster(SimulatedWorld world, ClusterShape shape, MasterFactory master)
     {
         World = world;
         Shape = shape;
         Network = new SimulatedNetwork(world);
         Environment = world.StartProcess("environment");
-        Master = new SimulatedServer(world, Network, shape, "master", MasterPort, (master ?? Nodes.RealMaster)(this));
+        Master = new SimulatedServer(world, Network, shape, "master", MasterPort, master(this));
         _hosts.Add(Master.Host);
         for (int i = 1; i <= shape.ChunkServers; i++)
         {

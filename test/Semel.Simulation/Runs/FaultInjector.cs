@@ -114,7 +114,7 @@ internal sealed class FaultInjector
                 Spoil(server, server.Disk.Faults with { FlushError = 0.3 });
                 break;
             case FaultKind.ClockJump:
-                _random.Pick(_cluster.Servers).Process?.Time.Jump(_random.Between(TimeSpan.FromHours(-3), TimeSpan.FromHours(3)));
+                _random.Pick([.. _cluster.Servers]).Process?.Time.Jump(_random.Between(TimeSpan.FromHours(-3), TimeSpan.FromHours(3)));
                 break;
             case FaultKind.KillWriter:
             case FaultKind.DoubleWriter:
