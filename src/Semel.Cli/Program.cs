@@ -1,1 +1,4 @@
-Console.WriteLine("semel");
+using Semel.Cli;
+using Semel.Cli.Terminal;
+
+return await SemelProgram.RunAsync(args, StandardStreams.OfProcess());

@@ -16,6 +16,7 @@ internal sealed class ReplicaLog
     private const int ScanBlockBytes = 1 << 20;
 
     private readonly Lineage _lineage = new();
+    private readonly List<FrameHeader> _verified = [];  // of the block that is being appended
 
     private WriterTable? _table;    // null: a sealed log that nobody has asked for more than its bytes yet
 
@@ -106,10 +107,12 @@ internal sealed class ReplicaLog
     /// <returns>Why it was refused; null: appended.</returns>
     public string? TryAppend(ReadOnlySpan<byte> frames, Ballot highest)
     {
+        _verified.Clear();
         var check = new FrameReader(frames, Tail, Chain);
         bool sealedAlready = EndsInSeal;
         while (check.Read())
         {
+            _verified.Add(check.Header);
             if (sealedAlready)
                 return $"at offset {check.Header.Offset}: a frame follows the SEAL";
             if (check.Header.Ballot > highest)
@@ -123,9 +126,8 @@ internal sealed class ReplicaLog
         if (check.Offset > Chunk.Capacity)
             return $"the frames end at {check.Offset}, the chunk's capacity is {Chunk.Capacity}";
         Files.Append(frames);
-        var reader = new FrameReader(frames, Tail, Chain);
-        while (reader.Read())
-            Advance(reader.Header);
+        foreach (var header in _verified)
+            Advance(header);
         return null;
     }
 

@@ -1,0 +1,34 @@
+using Semel.Client;
+using Semel.Cli.Terminal;
+using Semel.Protocol.Frames;
+
+namespace Semel.Cli.Commands.Bench;
+
+/// <summary>What <c>semel bench append</c> is to measure.</summary>
+/// <param name="InFlight">Appends (of <paramref name="Batch"/> records) that each writer has under way at a time.</param>
+/// <param name="Master">An existing cluster; null: a temporary one of <paramref name="ChunkServers"/> processes.</param>
+internal sealed record BenchOptions(
+    long Records, int Size, int Writers, int Files, int Replicas, FileDurability Durability, Delivery Delivery, int Batch, int InFlight,
+    uint ChunkSize, int ChunkServers, TimeSpan WarmUp, bool Verify, string? Master)
+{
+    /// <summary>Refuses what makes no sense together.</summary>
+    /// <exception cref="CommandException">Names the options and what to change.</exception>
+    public void Check()
+    {
+        if (Files > Writers)
+            throw CommandException.Usage($"--files {Files} is more than --writers {Writers}: some files would have no writer. Raise --writers or lower --files.");
+        if (Records < Writers)
+            throw CommandException.Usage($"--records {Records} is less than --writers {Writers}: some writers would have nothing to append. Raise --records or lower --writers.");
+        if (Master is null && Replicas > ChunkServers)
+            throw CommandException.Usage($"--replicas {Replicas} needs as many chunk servers; the temporary cluster has {ChunkServers}. Lower --replicas or raise --chunkservers.");
+        if (Records / Writers < Batch)
+            throw CommandException.Usage($"--batch {Batch} is more than the {Records / Writers} records of each writer. Lower --batch or raise --records.");
+        long limit = ChunkLimits.MaxRecordLength(ChunkSize);
+        if (Size > limit)
+            throw CommandException.Usage($"--size {Size} is more than {limit}, a quarter of a chunk and at most 16 MiB. Lower --size{(Master is null ? " or raise --chunk-size" : "")}.");
+        if (Batch > 1 && (long)Batch * RecordBatch.Footprint(Size) > RecordBatch.Footprint((int)limit))
+            throw CommandException.Usage($"--batch {Batch} records of --size {Size} are more than {limit} bytes, which one atomic batch may have. Lower one of them.");
+        if (Verify && Delivery is Delivery.ExactlyOnce && Records > 2_000_000_000)
+            throw CommandException.Usage($"--records {Records} is too many to verify. Lower it, or add --no-verify.");
+    }
+}

@@ -1,0 +1,148 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using Semel.Cli.Clusters;
+using Semel.Cli.Terminal;
+using Semel.Cli.Verification;
+using Semel.Client;
+using Semel.Protocol.Frames;
+using Semel.Transport;
+
+namespace Semel.Cli.Commands.Demo;
+
+/// <summary>
+/// One demonstration.
+/// <list type="number">
+/// <item>Start a cluster of processes.</item>
+/// <item>Append all lines from many writers to one file; kill a chunk server when a quarter is acknowledged.</item>
+/// <item>Start it again when half is acknowledged.</item>
+/// <item>Read every replica of every chunk from its server and count.</item>
+/// </list>
+/// </summary>
+internal sealed class DemoRun(CommandContext context, IReadOnlyList<ReadOnlyMemory<byte>> lines, int writers)
+{
+    public const uint ChunkSize = 4 << 20;
+
+    private const string FilePath = "/demo/log";
+    private const int Victim = 0;
+    private const int UnderWayPerWriter = 512;
+
+    private readonly RecordLedger _ledger = new();
+    private readonly CancellationTokenSource _failed = CancellationTokenSource.CreateLinkedTokenSource(context.Cancellation);
+    private readonly TaskCompletionSource _quarter = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _half = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private long _acknowledged;
+
+    /// <summary>The last line of <c>--json</c>.</summary>
+    private sealed record Shape(long Acknowledged, long Found, long Lost, long Duplicated, long Chunks, long Replicas, bool ReplicasIdentical, double Seconds, string Verdict);
+
+    public async Task<int> RunAsync()
+    {
+        // Step 1: a cluster of processes.
+        long begin = context.Time.GetTimestamp();
+        context.Say("starting a master and three chunk servers");
+        await using var cluster = await TemporaryCluster.StartAsync(3, [$"chunk_size={ChunkSize}"], [], context.Time, context.Cancellation);
+
+        // Steps 2 and 3: append through the fault.
+        context.Say($"{writers} writers append {lines.Count:N0} lines to {FilePath}");
+        await AppendThroughFaultAsync(cluster);
+
+        // Step 4: read all replicas back.
+        context.Say("reading every replica of every chunk");
+        await using var wire = new SocketWire(new SocketWireOptions { Role = "client" }, context.Time, new Random(), NullLoggerFactory.Instance);
+        var audit = await new FileAudit(wire, cluster.Master, context.Time).RunAsync(
+            FilePath, (in FrameHeader _, int _, ReadOnlySpan<byte> record) => _ledger.MarkFound(record), (_, _) => { }, context.Cancellation);
+        return Judge(audit, context.Time.GetElapsedTime(begin).TotalSeconds);
+    }
+
+    private async Task AppendThroughFaultAsync(TemporaryCluster cluster)
+    {
+        await using var client = SemelClient.Connect(cluster.Master, new SemelClientOptions { OperationTimeout = TimeSpan.FromSeconds(60) });
+        await client.CreateAsync(FilePath, new CreateOptions { CreateParents = true }, context.Cancellation);
+        long begin = context.Time.GetTimestamp();
+        using var progress = ProgressLine.Begin(context, () => Progress(context.Time.GetElapsedTime(begin)));
+        var fault = KillAndRestartAsync(cluster);
+        var appends = Task.WhenAll(Enumerable.Range(0, writers).Select(w => WriteAsync(client, w)));
+        try
+        {
+            await Task.WhenAll(appends, fault);
+        }
+        catch (Exception e) when (e is not OperationCanceledException || context.Cancellation.IsCancellationRequested)
+        {
+            _failed.Cancel();
+            throw;
+        }
+        context.Say(FormattableString.Invariant(
+            $"{_acknowledged:N0} records acknowledged in {context.Time.GetElapsedTime(begin).TotalSeconds:0.0} s"));
+    }
+
+    private string Progress(TimeSpan elapsed)
+    {
+        long acknowledged = Interlocked.Read(ref _acknowledged);
+        int width = (int)(30 * acknowledged / lines.Count);
+        return FormattableString.Invariant(
+            $"[{new string('#', width)}{new string('.', 30 - width)}] {acknowledged:N0} of {lines.Count:N0} acknowledged, {acknowledged / Math.Max(0.001, elapsed.TotalSeconds):N0}/s");
+    }
+
+    private async Task KillAndRestartAsync(TemporaryCluster cluster)
+    {
+        await _quarter.Task.WaitAsync(_failed.Token);
+        var victim = cluster.ChunkServers.ElementAt(Victim);
+        context.Say($"killing {victim.Name} (process {victim.Id}) with SIGKILL");
+        await cluster.KillChunkServerAsync(Victim);
+        await _half.Task.WaitAsync(_failed.Token);
+        await cluster.RestartChunkServerAsync(Victim, _failed.Token);
+        victim = cluster.ChunkServers.ElementAt(Victim);
+        context.Say($"started {victim.Name} again (process {victim.Id})");
+    }
+
+    /// <summary>A writer appends every n-th line, many under way at a time.</summary>
+    private async Task WriteAsync(SemelClient client, int number)
+    {
+        try
+        {
+            await using var writer = await client.OpenWriterAsync(FilePath, new WriterOptions { Name = $"demo-{number}" }, _failed.Token);
+            var underWay = new Queue<(ValueTask<AppendResult> Append, UInt128 Key)>();
+            for (int i = number; i < lines.Count; i += writers)
+            {
+                if (underWay.Count >= UnderWayPerWriter)
+                    await AcknowledgeAsync(underWay.Dequeue());
+                var key = _ledger.Sent(lines[i].Span);
+                underWay.Enqueue((writer.AppendAsync(lines[i], _failed.Token), key));
+            }
+            while (underWay.Count > 0)
+                await AcknowledgeAsync(underWay.Dequeue());
+        }
+        catch
+        {
+            _failed.Cancel();
+            throw;
+        }
+    }
+
+    private async ValueTask AcknowledgeAsync((ValueTask<AppendResult> Append, UInt128 Key) sent)
+    {
+        await sent.Append;
+        _ledger.MarkAcknowledged(sent.Key);
+        long acknowledged = Interlocked.Increment(ref _acknowledged);
+        if (acknowledged * 4 >= lines.Count)
+            _quarter.TrySetResult();
+        if (acknowledged * 2 >= lines.Count)
+            _half.TrySetResult();
+    }
+
+    private int Judge(AuditResult audit, double seconds)
+    {
+        var (lost, duplicated) = _ledger.Compare();
+        duplicated = Math.Max(duplicated, audit.Duplicates);
+        bool holds = lost == 0 && duplicated == 0 && audit.Gaps == 0 && audit.ReplicasAreIdentical && _ledger.Acknowledged == lines.Count;
+        foreach (string fault in audit.Faults)
+            context.Say(fault);
+        context.Say(FormattableString.Invariant(
+            $"read {audit.Replicas} replicas of {audit.Chunks} chunks; {seconds:0.0} s in all"));
+        string verdict = FormattableString.Invariant(
+            $"{(holds ? "exactly once" : "VIOLATED")}: {_ledger.Acknowledged} acknowledged, {_ledger.Found} found, {lost} lost, {duplicated} duplicated, replicas {(audit.ReplicasAreIdentical ? "identical" : "differ")}");
+        context.Streams.WriteLine(context.Json
+            ? JsonLine.Of(new Shape(_ledger.Acknowledged, _ledger.Found, lost, duplicated, audit.Chunks, audit.Replicas, audit.ReplicasAreIdentical, Math.Round(seconds, 3), verdict))
+            : $"verdict: {verdict}");
+        return holds ? ExitCode.Done : ExitCode.VerificationFailed;
+    }
+}

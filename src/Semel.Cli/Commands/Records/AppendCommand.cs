@@ -1,0 +1,75 @@
+using System.CommandLine;
+using Semel.Cli.Inputs;
+using Semel.Cli.Terminal;
+using Semel.Client;
+
+namespace Semel.Cli.Commands.Records;
+
+/// <summary><c>semel append PATH &lt; input</c></summary>
+internal static class AppendCommand
+{
+    /// <summary>The line at the end of <c>--json</c>.</summary>
+    internal sealed record Summary(
+        string Path, string? Writer, uint Epoch, long Records, ulong? FirstSequence, ulong? LastSequence, long Bytes, double Seconds);
+
+    public static Command Create(VerbRunner run)
+    {
+        var path = new Argument<string>("path") { Description = "The file to append to." };
+        var writer = new Option<string?>("--writer") { Description = "A stable name of the writer. Default: a new one each time.", HelpName = "NAME" };
+        var resume = new Option<bool>("--resume")
+        {
+            Description = "Number the records from 1 and skip those that the writer has appended already: repeating an interrupted import appends each record once.",
+        };
+        var atLeastOnce = new Option<bool>("--at-least-once") { Description = "Without sequence numbers: a record may get into the file twice when answers are lost." };
+        var create = new Option<bool>("--create") { Description = "Create the file, and directories on the way, if it is not there." };
+        var replicas = Parsing.Number("--replicas", 0, 0, 16, "With --create: copies of each chunk. 0: the cluster's default.");
+        var durability = new Option<FileDurability>("--durability") { Description = "With --create: when an acknowledged record is safe.", DefaultValueFactory = _ => FileDurability.Group };
+        var lengthPrefixed = new Option<bool>("--length-prefixed") { Description = "Before each record stand four bytes of length, little endian." };
+        var whole = new Option<bool>("--whole") { Description = "All of the input is one record." };
+        var command = new Command("append", "Append records from standard input, a line each.")
+        {
+            path, writer, resume, atLeastOnce, create, replicas, durability, lengthPrefixed, whole,
+        };
+        return run.Runs(command, async context =>
+        {
+            string file = context.Path(path);
+            string? name = context.Get(writer);
+            if (context.Get(resume) && name is null)
+                throw CommandException.Usage("--resume needs --writer NAME: the cluster knows by the name what has been appended.");
+            if (context.Get(atLeastOnce) && name is not null)
+                throw CommandException.Usage("--at-least-once has no use for --writer: the cluster keeps no record of such appends. Leave one of them out.");
+            if (context.Get(lengthPrefixed) && context.Get(whole))
+                throw CommandException.Usage("--length-prefixed and --whole contradict each other. Choose one.");
+            var format = context.Get(whole) ? RecordFormat.Whole : context.Get(lengthPrefixed) ? RecordFormat.LengthPrefixed : RecordFormat.Lines;
+
+            await using var client = context.Connect();
+            if (context.Get(create))
+                await EnsureFileAsync(client, file, (int)context.Get(replicas), context.Get(durability), context.Cancellation);
+            else if (context.IsGiven(replicas) || context.IsGiven(durability))
+                throw CommandException.Usage("--replicas and --durability are for a file that --create makes. Add --create or leave them out.");
+            await using var appender = await client.OpenWriterAsync(file, new WriterOptions
+            {
+                Name = name,
+                Delivery = context.Get(atLeastOnce) ? Delivery.AtLeastOnce : Delivery.ExactlyOnce,
+                AppendTimeout = context.Timeout,
+            }, context.Cancellation);
+            var input = new RecordInput(context.Streams.Input, format, appender.MaxRecordBytes);
+            var import = new Import(context, appender, input, context.Get(resume) ? appender.LastSequence : 0, context.Get(resume));
+            await import.RunAsync();
+            context.Streams.WriteLine(context.Json ? JsonLine.Of(import.SummaryOf(file)) : import.TextOf(file));
+        });
+    }
+
+    /// <summary>A file that is there stays as it is.</summary>
+    private static async Task EnsureFileAsync(SemelClient client, string file, int replicas, FileDurability durability, CancellationToken cancellation)
+    {
+        try
+        {
+            await client.StatAsync(file, cancellation);
+        }
+        catch (PathNotFoundException)
+        {
+            await client.CreateAsync(file, new CreateOptions { Replicas = replicas, Durability = durability, CreateParents = true, OpenIfExists = true }, cancellation);
+        }
+    }
+}

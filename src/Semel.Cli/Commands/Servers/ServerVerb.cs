@@ -1,0 +1,66 @@
+using System.CommandLine;
+using Microsoft.Extensions.Logging;
+using Semel.Cli.Configuration;
+using Semel.Cli.Hosting;
+using Semel.Cli.Terminal;
+
+namespace Semel.Cli.Commands.Servers;
+
+/// <summary>What a server process says when it takes calls: the one line of <c>--json</c>.</summary>
+internal sealed record ReadyLine(string Role, string Address, string? Http, string? ClusterId, string Data);
+
+/// <summary>Runs a server until a signal, which ends it cleanly with exit code 0.</summary>
+internal static class ServerVerb
+{
+    public static readonly Option<bool> WhileStdinIsOpen = new("--while-stdin-is-open") { Description = "Stop when standard input ends.", Hidden = true };
+
+    public static async Task<int> RunAsync<TSettings>(CommandContext context, TSettings settings, Func<ServerRun, TSettings, Task> serve)
+        where TSettings : ProcessSettings
+    {
+        using var stop = context.Get(WhileStdinIsOpen)
+            ? ParentWatch.WhileOpen(context.Streams.Input, context.Cancellation)
+            : CancellationTokenSource.CreateLinkedTokenSource(context.Cancellation);
+        using var loggers = ServerLogging.Create(settings.LogLevel, settings.LogFormat);
+        try
+        {
+            await serve(new ServerRun(context, loggers, stop.Token), settings);
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            // Stopped while it was starting.
+        }
+        return ExitCode.Done;
+    }
+}
+
+/// <summary>What a server needs while it runs.</summary>
+internal sealed class ServerRun(CommandContext context, ILoggerFactory loggers, CancellationToken stop)
+{
+    public TimeProvider Time => context.Time;
+    public ILoggerFactory Loggers { get; } = loggers;
+    public CancellationToken Stop { get; } = stop;
+
+    public async Task<HttpEndpoint?> StartHttpAsync(ProcessSettings settings, IProcessStatus status) =>
+        settings.HasHttp ? await HttpEndpoint.StartAsync(settings.Http, status, Time, Loggers, Stop) : null;
+
+    public void SayReady(ReadyLine ready)
+    {
+        if (context.Json)
+        {
+            context.Streams.WriteLine(JsonLine.Of(ready));
+            return;
+        }
+        context.Streams.WriteLine($"{ready.Role} takes calls on {ready.Address}, data in {Path.GetFullPath(ready.Data)}");
+        if (ready.Http is not null)
+            context.Streams.WriteLine($"http://{ready.Http}/");
+        context.Streams.WriteLine("ready");
+    }
+
+    /// <summary>Returns when the server is to stop.</summary>
+    public async Task StoppedAsync()
+    {
+        var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var registration = Stop.Register(stopped.SetResult);
+        await stopped.Task;
+    }
+}

@@ -1,0 +1,44 @@
+namespace Semel.Client;
+
+/// <summary>Base of what can be wrong with a path.</summary>
+public abstract class PathException : SemelException
+{
+    private protected PathException(string path, string message) : base(message) => Path = path;
+
+    /// <summary>The path as it was given.</summary>
+    public string Path { get; }
+}
+
+/// <summary>There is no such file or directory.</summary>
+public sealed class PathNotFoundException : PathException
+{
+    internal PathNotFoundException(string path, string message) : base(path, message) { }
+}
+
+/// <summary>
+/// The path is taken already, or by the other kind (a directory where a file is needed, a file with other settings), or a directory is not empty.
+/// </summary>
+public sealed class PathConflictException : PathException
+{
+    private readonly bool _inDoubt;
+
+    internal PathConflictException(string path, string message, bool inDoubt = false) : base(path, message) => _inDoubt = inDoubt;
+
+    /// <summary>True when an earlier attempt of the same call got no answer: the conflict may be with that attempt's own result.</summary>
+    public override bool InDoubt => _inDoubt;
+}
+
+/// <summary>The path or one of the values given with it is not allowed; the message names the rule.</summary>
+public sealed class InvalidPathException : PathException
+{
+    internal InvalidPathException(string path, string message) : base(path, message) { }
+}
+
+/// <summary>A position is not the place of a record in this file.</summary>
+public sealed class InvalidPositionException : PathException
+{
+    internal InvalidPositionException(string path, RecordPosition position, string message) : base(path, message) => Position = position;
+
+    /// <summary>The position as it was given.</summary>
+    public RecordPosition Position { get; }
+}

@@ -1,0 +1,210 @@
+using System.Runtime.CompilerServices;
+using Microsoft.Extensions.Logging;
+using Semel.Client.Appending;
+using Semel.Client.Cluster;
+using Semel.Client.Reading;
+using Semel.Protocol.Messages;
+using Semel.Protocol.Naming;
+using Semel.Protocol.Wires;
+
+namespace Semel.Client;
+
+/// <summary>
+/// A program's way into a Semel cluster: names, writers, readers. Make one and share it; it is thread-safe. It holds connections, which heal by themselves.
+/// </summary>
+/// <remarks>
+/// Every operation takes at most <see cref="SemelClientOptions.OperationTimeout"/>, during which it tries again by itself. Failures are
+/// <see cref="SemelException"/>s; among them, for every operation, <see cref="ClusterUnavailableException"/> and <see cref="ClusterRefusedException"/>.
+/// Paths are absolute (<c>/logs/app</c>): components of 1 to 255 bytes of UTF-8, at most 4,096 bytes, no <c>.</c> and <c>..</c>.
+/// </remarks>
+/// <example><code>
+/// await using var client = SemelClient.Connect("localhost:7070");
+/// await client.CreateAsync("/logs/app", new CreateOptions { CreateParents = true, OpenIfExists = true });
+///
+/// await using (var writer = await client.OpenWriterAsync("/logs/app", new WriterOptions { Name = "web-1" }))
+///     await writer.AppendAsync("hello"u8.ToArray());
+///
+/// await foreach (var record in client.ReadRecordsAsync("/logs/app"))
+///     Console.WriteLine(Encoding.UTF8.GetString(record.Data.Span));
+/// </code></example>
+public sealed class SemelClient : IAsyncDisposable
+{
+    private readonly ClientParts _parts;
+    private readonly IAsyncDisposable? _ownWire;
+
+    internal SemelClient(IWire wire, string master, SemelClientOptions options, TimeProvider time, Random random, ILoggerFactory loggers)
+        : this(wire, master, options, time, random, loggers, ownWire: null) { }
+
+    private SemelClient(
+        IWire wire, string master, SemelClientOptions options, TimeProvider time, Random random, ILoggerFactory loggers, IAsyncDisposable? ownWire)
+    {
+        options.Validate();
+        _parts = new ClientParts(wire, master, options, time, random, loggers);
+        _ownWire = ownWire;
+    }
+
+    /// <summary>The master's address, as it was given.</summary>
+    public string Master => _parts.Master.Address;
+
+    /// <summary>Asks the master for a sign of life.</summary>
+    /// <returns>How long that took, attempts included.</returns>
+    public async ValueTask<TimeSpan> PingAsync(CancellationToken cancellationToken = default)
+    {
+        long start = _parts.Time.GetTimestamp();
+        await _parts.Master.AskAsync<ClusterStatusReply>(MessageKind.ClusterStatus, new ClusterStatusRequest(), cancellationToken);
+        return _parts.Time.GetElapsedTime(start);
+    }
+
+    /// <summary>What the master knows of the cluster and its chunk servers.</summary>
+    public async Task<ClusterStatus> GetClusterStatusAsync(CancellationToken cancellationToken = default)
+    {
+        var answer = await _parts.Master.AskAsync<ClusterStatusReply>(MessageKind.ClusterStatus, new ClusterStatusRequest(), cancellationToken);
+        return MasterAnswers.ToClusterStatus(answer.OrThrow("/"));
+    }
+
+    /// <summary>Creates an empty file, durable when this returns.</summary>
+    /// <returns>True: it was created. False: it was there (<see cref="CreateOptions.OpenIfExists"/>), or an earlier attempt of this call made it.</returns>
+    /// <exception cref="PathConflictException">There is a file or directory at the path, or a file on the way to it.</exception>
+    /// <exception cref="PathNotFoundException">A directory on the way is missing and <see cref="CreateOptions.CreateParents"/> is false.</exception>
+    /// <exception cref="InvalidPathException">The path breaks a rule, or the cluster cannot have so many replicas.</exception>
+    public async Task<bool> CreateAsync(string path, CreateOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        Check(path);
+        options ??= new CreateOptions();
+        options.Validate();
+        var request = new CreateFileRequest
+        {
+            Path = path,
+            Replicas = (uint)options.Replicas,
+            Durability = options.Durability == FileDurability.Memory ? Durability.Memory : Durability.Group,
+            OrOpen = options.OpenIfExists,
+            Parents = options.CreateParents,
+        };
+        var answer = await _parts.Master.AskAsync<CreateFileReply>(MessageKind.CreateFile, request, cancellationToken);
+        return answer.OrThrow(path).Created;
+    }
+
+    /// <summary>Makes a directory, durable when this returns.</summary>
+    /// <param name="path">The directory.</param>
+    /// <param name="createParents">Make missing directories on the way; then an existing directory is fine too.</param>
+    /// <param name="cancellationToken">Ends the wait; the directory may be made all the same.</param>
+    /// <exception cref="PathConflictException">The path exists.</exception>
+    /// <exception cref="PathNotFoundException">A directory on the way is missing and <paramref name="createParents"/> is false.</exception>
+    /// <exception cref="InvalidPathException">The path breaks a rule.</exception>
+    public async Task MakeDirectoryAsync(string path, bool createParents = false, CancellationToken cancellationToken = default)
+    {
+        Check(path);
+        var request = new MakeDirectoryRequest { Path = path, Parents = createParents };
+        var answer = await _parts.Master.AskAsync<MakeDirectoryReply>(MessageKind.MakeDirectory, request, cancellationToken);
+        answer.OrThrow(path);
+    }
+
+    /// <summary>
+    /// The names in a directory, in the order of their bytes, asked for in pages as they are needed. Not a snapshot: names that come and go meanwhile may or may not be there.
+    /// </summary>
+    /// <exception cref="PathNotFoundException">There is no such directory.</exception>
+    /// <exception cref="PathConflictException">It is a file.</exception>
+    public async IAsyncEnumerable<ListEntry> ListAsync(string path, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        Check(path);
+        string after = "";
+        while (true)
+        {
+            var request = new ListDirectoryRequest { Path = path, After = after, Limit = 1000 };
+            var answer = await _parts.Master.AskAsync<ListDirectoryReply>(MessageKind.ListDirectory, request, cancellationToken);
+            var page = answer.OrThrow(path);
+            foreach (var entry in page.Entries)
+                yield return MasterAnswers.ToListEntry(path, entry);
+            if (!page.More || page.Entries.Count == 0)
+                yield break;
+            after = page.Entries[^1].Name;
+        }
+    }
+
+    /// <summary>What the master knows of a file or directory.</summary>
+    /// <exception cref="PathNotFoundException">There is nothing at the path.</exception>
+    public async Task<FileStatus> StatAsync(string path, CancellationToken cancellationToken = default)
+    {
+        Check(path);
+        var answer = await _parts.Master.AskAsync<StatReply>(MessageKind.Stat, new StatRequest { Path = path }, cancellationToken);
+        return MasterAnswers.ToFileStatus(path, answer.OrThrow(path));
+    }
+
+    /// <summary>Deletes a file or directory, durable when this returns. Its chunks are collected later; readers and writers of it fail from then on.</summary>
+    /// <param name="path">The file or directory.</param>
+    /// <param name="recursive">Delete a directory with all that is in it.</param>
+    /// <param name="cancellationToken">Ends the wait; it may be deleted all the same.</param>
+    /// <returns>Files and directories that were deleted; 0 when an earlier attempt of this call, whose answer was lost, may have deleted them.</returns>
+    /// <exception cref="PathNotFoundException">There is nothing at the path.</exception>
+    /// <exception cref="PathConflictException">The directory is not empty and <paramref name="recursive"/> is false.</exception>
+    public async Task<long> DeleteAsync(string path, bool recursive = false, CancellationToken cancellationToken = default)
+    {
+        Check(path);
+        var answer = await _parts.Master.AskAsync<DeleteReply>(MessageKind.Delete, new DeleteRequest { Path = path, Recursive = recursive }, cancellationToken);
+        if (answer is { Repeated: true, Reply.Status: Status.NotFound })
+            return 0;
+        return (long)answer.OrThrow(path).Deleted;
+    }
+
+    /// <summary>
+    /// Opens a writer. With a name that was used before it goes on where that one got (<see cref="RecordWriter.LastSequence"/>), and the earlier incarnation
+    /// appends no more: what it had in doubt is settled when this returns.
+    /// </summary>
+    /// <exception cref="PathNotFoundException">There is no such file.</exception>
+    /// <exception cref="PathConflictException">It is a directory.</exception>
+    /// <exception cref="WriterFencedException">Another process opened the same name at the same moment.</exception>
+    /// <exception cref="TooManyWritersException">The file has as many writers as it may.</exception>
+    public Task<RecordWriter> OpenWriterAsync(string path, WriterOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        Check(path);
+        options ??= new WriterOptions();
+        options.Validate();
+        return new WriterOpening(_parts).OpenAsync(path, options, cancellationToken);
+    }
+
+    /// <summary>
+    /// Reads records in the order of the file. Only committed records are seen, each as it is on every replica, with all checksums verified here again; a replica that
+    /// does not serve or verify is replaced by another one.
+    /// </summary>
+    /// <param name="path">The file.</param>
+    /// <param name="options">Where to begin, and whether to go on at the end. Default: all records that are there.</param>
+    /// <param name="cancellationToken">Ends the reading with an <see cref="OperationCanceledException"/>.</param>
+    /// <exception cref="PathNotFoundException">There is no such file, or it was deleted meanwhile.</exception>
+    /// <exception cref="PathConflictException">It is a directory.</exception>
+    /// <exception cref="InvalidPositionException"><see cref="ReadOptions.From"/> is not the place of a record in this file.</exception>
+    /// <exception cref="CorruptDataException">No replica that answers has bytes that verify.</exception>
+    /// <example><code>
+    /// // Follow a log from its present end.
+    /// var tail = new ReadOptions { From = RecordPosition.End, Follow = true };
+    /// await foreach (var record in client.ReadRecordsAsync("/logs/app", tail, stop))
+    ///     Console.WriteLine($"{record.Position} {Encoding.UTF8.GetString(record.Data.Span)}");
+    /// </code></example>
+    public IAsyncEnumerable<SemelRecord> ReadRecordsAsync(string path, ReadOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        Check(path);
+        options ??= new ReadOptions();
+        return new RecordReading(_parts, path).ReadAsync(options.From, options.Follow, cancellationToken);
+    }
+
+    /// <summary>
+    /// The records' bytes one after the other, without anything between them, as a forward-only stream. Use its asynchronous methods: the others block a thread.
+    /// Failures are those of <see cref="ReadRecordsAsync"/>.
+    /// </summary>
+    public Stream OpenReadStream(string path, ReadOptions? options = null) => new RecordStream(ReadRecordsAsync(path, options));
+
+    /// <summary>Closes the connections. Dispose the writers first.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (_ownWire is not null)
+            await _ownWire.DisposeAsync();
+    }
+
+    internal ClientParts Parts => _parts;
+
+    private static void Check(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        if (!FilePath.TryValidate(path, out string? fault))
+            throw new InvalidPathException(path, fault);
+    }
+}
