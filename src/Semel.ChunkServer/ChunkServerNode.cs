@@ -129,6 +129,9 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
             case SealChunkRequest r:
                 FromMaster(call, r.MasterEpoch, r.Handle);
                 break;
+            case CreateChunkRequest when Id is null:
+                call.Reply(new CreateChunkReply { Status = Status.Unavailable, Detail = "This chunk server is just being registered: its identity is not on its disk yet." });
+                break;
             case CreateChunkRequest r when IsCurrent(r.MasterEpoch):
                 _ = CreateAsync(call, r);
                 break;

@@ -471,6 +471,8 @@ internal sealed class Replica
         _services.Logger.SteppedDown(Handle, _primary.Ballot, reason);
         _primary.End();
         _primary = null;
+        if (Log.Tail > Log.Files.Length)
+            Log.Cut(Log.Files.Length);      // frames of a group that was not written: nobody has seen them
         ReportChange();
     }
 

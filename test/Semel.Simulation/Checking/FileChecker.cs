@@ -19,11 +19,13 @@ internal sealed class FileChecker(SimulatedWorld world, FileHistory history, IRe
 {
     private readonly Dictionary<WriterId, Progress> _progress = [];
     private readonly List<(Place Place, uint Crc, int Length)> _records = [];
-    private readonly SortedDictionary<(string Writer, ulong Sequence), Place> _places = [];
+    private readonly SortedDictionary<(string Writer, ulong Sequence), (Place Place, uint Epoch)> _places = [];
 
+    public FileHistory File => history;
     public long Records => _records.Count;
 
-    public void Check(FileImage image, bool readersMustHaveFinished)
+    /// <summary>Items 1 to 4.</summary>
+    public void Check(FileImage image)
     {
         for (int i = 0; i < image.Chunks.Count; i++)
         {
@@ -36,8 +38,13 @@ internal sealed class FileChecker(SimulatedWorld world, FileHistory history, IRe
         }
         foreach (var writer in history.Writers.Values)
             CheckWriter(writer);
+    }
+
+    /// <summary>Item 5, when the readers have had time to see everything.</summary>
+    public void CheckReaders()
+    {
         foreach (var tail in history.Tails)
-            CheckTail(tail, readersMustHaveFinished);
+            CheckTail(tail);
     }
 
     private void CheckReplicas(ChunkImage chunk)
@@ -116,7 +123,7 @@ internal sealed class FileChecker(SimulatedWorld world, FileHistory history, IRe
             if (writer is not null)
             {
                 ulong sequence = frame.FirstSequence + (ulong)index;
-                _places.TryAdd((writer.Name, sequence), place);
+                _places.TryAdd((writer.Name, sequence), (place, frame.Epoch));
                 if (sequence > writer.Sent)
                     Fail($"{where}: record {sequence} of writer {writer.Name} was never sent");
                 else if (!record.SequenceEqual(writer.Content[sequence]))
@@ -137,24 +144,28 @@ internal sealed class FileChecker(SimulatedWorld world, FileHistory history, IRe
         }
         foreach (var (sequence, place) in writer.Places)
         {
-            if (_places.TryGetValue((writer.Name, sequence), out var found) && found != place)
-                Fail($"record {sequence} of writer {writer.Name} was acknowledged at {place} and is at {found}");
+            if (_places.TryGetValue((writer.Name, sequence), out var found) && found.Place != place)
+                Fail($"record {sequence} of writer {writer.Name} was acknowledged at {place} and is at {found.Place}");
         }
-        foreach (var (first, count) in writer.Batches)
+        foreach (var (epoch, first, count) in writer.Batches)
         {
-            bool begins = _places.TryGetValue((writer.Name, first), out var start);
-            for (int i = 1; i < count; i++)
+            var places = new List<Place>();
+            for (int i = 0; i < count; i++)
             {
-                bool there = _places.TryGetValue((writer.Name, first + (ulong)i), out var place);
-                if (there != begins)
-                    Fail($"batch {first}+{count} of writer {writer.Name} is not there as a whole");
-                else if (there && place != start with { Index = start.Index + i })
-                    Fail($"batch {first}+{count} of writer {writer.Name} is not together: {start} and {place}");
+                if (_places.TryGetValue((writer.Name, first + (ulong)i), out var found) && found.Epoch == epoch)
+                    places.Add(found.Place);
+            }
+            if (places.Count > 0 && places.Count != count)
+                Fail($"of the batch {first}+{count} of writer {writer.Name} in epoch {epoch} only {places.Count} records are there");
+            for (int i = 1; i < places.Count; i++)
+            {
+                if (places[i] != places[0] with { Index = places[0].Index + i })
+                    Fail($"the batch {first}+{count} of writer {writer.Name} in epoch {epoch} is not together: {places[0]} and {places[i]}");
             }
         }
     }
 
-    private void CheckTail(TailHistory tail, bool mustHaveFinished)
+    private void CheckTail(TailHistory tail)
     {
         for (int i = 0; i < tail.Records.Count; i++)
         {
@@ -169,7 +180,7 @@ internal sealed class FileChecker(SimulatedWorld world, FileHistory history, IRe
                 return;
             }
         }
-        if (mustHaveFinished && tail.Records.Count < _records.Count)
+        if (tail.Records.Count < _records.Count)
             Fail($"reader {tail.Reader} saw {tail.Records.Count} of {_records.Count} records");
     }
 

@@ -73,14 +73,14 @@ internal sealed class WriterHistory(FileHistory file, string name, RecordContent
     /// <summary>Of those, where the answer said that they are.</summary>
     public IReadOnlyDictionary<ulong, Place> Places => _places;
 
-    /// <summary>Ranges that were appended as one: all of it is there or nothing.</summary>
-    public List<(ulong First, int Count)> Batches { get; } = [];
+    /// <summary>Ranges that an incarnation appended as one: all of it is there in this epoch or nothing.</summary>
+    public List<(uint Epoch, ulong First, int Count)> Batches { get; } = [];
 
-    public void WillSend(ulong first, int count = 1)
+    public void WillSend(uint epoch, ulong first, int count = 1)
     {
         Sent = Math.Max(Sent, first + (ulong)count - 1);
         if (count > 1)
-            Batches.Add((first, count));
+            Batches.Add((epoch, first, count));
     }
 
     public void WasAcknowledged(ulong sequence, Place? place)

@@ -50,7 +50,7 @@ internal sealed class Auditor(SimulatedProcess process, IWire wire, string maste
                 return null;
             foreach (var location in located.Chunks)
             {
-                if (await TryReadChunkAsync(location) is not { } chunk)
+                if (await TryReadChunkAsync(path, location) is not { } chunk)
                     return null;
                 chunks.Add(chunk);
             }
@@ -60,7 +60,7 @@ internal sealed class Auditor(SimulatedProcess process, IWire wire, string maste
     }
 
     /// <summary>Null: a replica does not answer, or does not know yet that it has as much as the others.</summary>
-    private async Task<ChunkImage?> TryReadChunkAsync(ChunkLocation location)
+    private async Task<ChunkImage?> TryReadChunkAsync(string path, ChunkLocation location)
     {
         var replicas = new List<ReplicaImage>();
         foreach (var member in location.Members)
@@ -68,6 +68,13 @@ internal sealed class Auditor(SimulatedProcess process, IWire wire, string maste
             if (await TryReadReplicaAsync(location.Handle, member.Address) is not { } replica)
                 return null;
             replicas.Add(replica);
+        }
+        if (!location.Sealed && !replicas.Any(r => r.IsSettled))
+        {
+            // No active primary: the replicas may know less than was acknowledged.
+            await CallAsync<LocateTailReply>(master, MessageKind.LocateTail,
+                new LocateTailRequest { Path = path, SuspectHandle = location.Handle, SuspectVersion = location.Version });
+            return null;
         }
         bool agreed = replicas.Count > 0 && replicas.All(r =>
             r.Committed.Length == (location.Sealed ? location.SealedLength : replicas[0].Committed.Length) && (r.IsSealed || !location.Sealed));
@@ -90,7 +97,7 @@ internal sealed class Auditor(SimulatedProcess process, IWire wire, string maste
             if (reply.Status != ReadStatus.ReadOk)
                 return null;
             if (got == 0 || bytes.Length >= reply.Committed)
-                return new ReplicaImage(address, bytes.ToArray(), reply.Sealed);
+                return new ReplicaImage(address, bytes.ToArray(), reply.Sealed, reply.Settled);
         }
     }
 

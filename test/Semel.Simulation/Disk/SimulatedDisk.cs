@@ -157,7 +157,7 @@ internal sealed class SimulatedDisk
 
     internal Task FlushAsync(SimulatedProcess process, string name, Func<long> mark, Action<long> done, Action<long, SimulatedRandom> failed)
     {
-        var result = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var result = new TaskCompletionSource();   // completed in a step of the process, with nothing else on its stack
         if (!process.IsAlive)
             return result.Task;
         Flushes++;
@@ -178,12 +178,12 @@ internal sealed class SimulatedDisk
                 failed(covered, _random);
                 FailedFlushes++;
                 World.Tell(process.Name, $"flush of {name} fails");
-                result.TrySetException(new IOException($"{_name}: flush of {name}: input/output error."));
+                World.At(World.NowNs, process, _ => result.TrySetException(new IOException($"{_name}: flush of {name}: input/output error.")), null);
             }
             else
             {
                 done(covered);
-                result.TrySetResult();
+                World.At(World.NowNs, process, static r => ((TaskCompletionSource)r!).TrySetResult(), result);
             }
         });
         return result.Task;

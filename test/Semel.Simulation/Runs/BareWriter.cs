@@ -126,7 +126,7 @@ internal sealed class BareWriter(SimulatedProcess process, IWire wire, string ma
                 RecordBatch.Write(bytes, record);
                 payload.Write(bytes);
             }
-            history.WillSend(_next, taken);
+            history.WillSend(_epoch, _next, taken);
             _unacked.Add(_next, new Batch(_next, taken, payload.ToArray()));
             _next += (ulong)taken;
         }
@@ -144,6 +144,8 @@ internal sealed class BareWriter(SimulatedProcess process, IWire wire, string ma
             RecordCount = (uint)batch.Count,
             PayloadCrc = Crc32C.Compute(batch.Payload),
         };
+        // What the answer must know: answers overtake each other, so what came meanwhile does not count.
+        var (acknowledged, ackBallot) = (_unacked.Keys.First() - 1, _ackBallot);
         var reply = await CallAsync<AppendReply>(_tail.Primary.Address, MessageKind.Append, request, batch.Payload);
         if (IsFenced || !_unacked.ContainsKey(batch.First))
             return;
@@ -164,8 +166,7 @@ internal sealed class BareWriter(SimulatedProcess process, IWire wire, string ma
             case AppendStatus.OutOfOrder or AppendStatus.UnknownWriter:
                 // Definite only if the answering view is not older than that of our last acknowledgement.
                 ulong last = reply.Status == AppendStatus.OutOfOrder ? reply.LastSequence : 0;
-                ulong acknowledged = _unacked.Keys.First() - 1;
-                if (reply.Ballot >= _ackBallot && last < acknowledged)
+                if (reply.Ballot >= ackBallot && last < acknowledged)
                     process.World.Fail($"{path}: writer {history.Name} had {acknowledged} records acknowledged, the primary of {_tail.Index} in ballot {reply.Ballot >> 24}.{reply.Ballot & 0xffffff} knows {last}");
                 break;
             case AppendStatus.OperationIdReused or AppendStatus.Refused or AppendStatus.TooBig or AppendStatus.TooManyWriters:

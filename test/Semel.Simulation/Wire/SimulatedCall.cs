@@ -25,7 +25,7 @@ internal sealed class SimulatedCall
     private readonly byte[] _payload;
     private readonly TimeSpan _timeout;
     private readonly long _beganNs;
-    private readonly TaskCompletionSource<CallResult> _result = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<CallResult> _result = new();   // completed in a step of the caller, with nothing else on its stack
     private readonly List<Delivery> _deliveries = [];
     private ITimer? _timer;
     private CancellationTokenRegistration _registration;
@@ -74,7 +74,7 @@ internal sealed class SimulatedCall
             World.Tell(Caller.Name, $"-> {Address} #{Id} {Kind} {Shorten(Request)}{(_payload.Length > 0 ? $" +{_payload.Length} B" : "")}");
         if (cancellation.IsCancellationRequested)
         {
-            End(CallResult.Failed(CallOutcome.Canceled, "Cancelled before it was sent."));
+            AtCaller(0, CallOutcome.Canceled, "Cancelled before it was sent.");
             return;
         }
         _wire.Opened(this);
@@ -183,7 +183,7 @@ internal sealed class SimulatedCall
 
     private void Cancel()
     {
-        End(CallResult.Failed(CallOutcome.Canceled, "The caller gave up."));
+        AtCaller(0, CallOutcome.Canceled, "The caller gave up.");
         CallerGone();
     }
 

@@ -1,0 +1,186 @@
+using Semel.Protocol.Buffers;
+using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
+using Semel.Protocol.Wires;
+using Semel.Simulation.Checking;
+using Semel.Simulation.Cluster;
+using Semel.Simulation.Kernel;
+
+namespace Semel.Simulation.Runs;
+
+/// <summary>How a run ended.</summary>
+/// <param name="Failure">Null: nothing was violated.</param>
+internal sealed record RunResult(
+    ulong Seed, string? Failure, ulong TraceHash, long Acknowledged, TimeSpan VirtualTime, long Events, IReadOnlyDictionary<string, int> Coverage);
+
+/// <summary>
+/// One random run: a cluster, writers and readers, and faults, all from one seed. Its story: (1) the cluster starts, (2) writers and readers work while faults come and
+/// go, (3) everything is healed, (4) the writers must finish and the readers must see it all, in bounded time, (5) every replica of every file is read and checked.
+/// </summary>
+internal sealed class RandomRun
+{
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan FaultLimit = TimeSpan.FromSeconds(600);
+    private static readonly TimeSpan ProgressLimit = TimeSpan.FromSeconds(120);
+
+    private readonly SimulatedWorld _world;
+    private readonly RunPlan _plan;
+    private readonly SimulatedCluster _cluster;
+    private readonly History _history;
+    private readonly SimulatedRandom _random;
+    private readonly List<WriterSlot> _writers = [];
+    private readonly List<FileChecker> _checkers = [];
+
+    private RandomRun(ulong seed, RunPlan plan, TextWriter? trace)
+    {
+        _world = new SimulatedWorld(seed, trace);
+        _plan = plan;
+        _history = new History(_world);
+        _random = _world.Random.Fork();
+        _cluster = new SimulatedCluster(_world, plan.Shape, HarshMaster.For) { UsualDisk = plan.Disk };
+        _cluster.Network.Faults = plan.Network;
+    }
+
+    public static RunResult Run(ulong seed, TextWriter? trace = null)
+    {
+        var plan = RunPlan.Draw(seed);
+        var run = new RandomRun(seed, plan, trace);
+        run._world.Tell("plan", $"seed {seed}: {plan}");
+        run.Run();
+        return new RunResult(
+            seed, run._world.Failure, run._world.TraceHash, run._history.Acknowledged, run._world.Now, run._world.EventCount, run._world.Coverage);
+    }
+
+    private void Run()
+    {
+        // Step 1
+        _cluster.Start();
+        if (!Do("the cluster to start", StartLimit, StartAsync))
+            return;
+
+        // Step 2
+        foreach (var writer in _writers)
+            StartIncarnation(writer);
+        foreach (var file in _history.Files.Values)
+        {
+            for (int i = 0; i < _plan.ReadersPerFile; i++)
+                StartReader(file, i);
+        }
+        var injector = new FaultInjector(_cluster, _plan, HitWriter);
+        if (!Do("the faults", FaultLimit, () => injector.RunAsync(_cluster.Environment.Time)))
+            return;
+
+        // Step 3
+        injector.Heal();
+
+        // Step 4
+        if (!_world.RunUntil(() => _writers.All(w => w.IsDone), ProgressLimit, "the writers to finish after everything was healed"))
+            return;
+        if (!Do("every replica to know what is committed", ProgressLimit, AuditAsync))
+            return;
+        _world.RunUntil(() => _checkers.All(c => c.File.Tails.All(tail => tail.Records.Count >= c.Records)), ProgressLimit, "the readers to see everything");
+        foreach (var checker in _checkers)
+            checker.CheckReaders();
+    }
+
+    private bool Do(string what, TimeSpan limit, Func<Task> flow)
+    {
+        bool done = false;
+        _cluster.Environment.Start(async () =>
+        {
+            await flow();
+            done = true;
+        });
+        return _world.RunUntil(() => done, limit, what);
+    }
+
+    private async Task StartAsync()
+    {
+        await _cluster.AllUpAsync();
+        var (process, wire) = _cluster.NewClientProcess("setup");
+        for (int f = 0; f < _plan.Files; f++)
+        {
+            string path = $"/file{f}";
+            var request = new CreateFileRequest { Path = path, OrOpen = true, Durability = _plan.Shape.Durability };
+            var master = wire.LinkTo(_cluster.Master.Address);
+            while (await master.CallAsync(MessageKind.CreateFile, request, Payload.Empty, TimeSpan.FromSeconds(1)) is var result
+                && !(result.IsAnswered && result.Answer<CreateFileReply>().Status == Status.Ok))
+                await Task.Delay(TimeSpan.FromMilliseconds(50), process.Time);
+            var file = _history.File(path);
+            for (int w = 0; w < _plan.WritersPerFile; w++)
+            {
+                string name = $"writer{f}.{w}";
+                int largest = Math.Min(_plan.MaxRecordLength, (int)_plan.Shape.ChunkCapacity / 4);
+                _writers.Add(new WriterSlot(file, file.Writer(name, new RecordContent(_random.NextBits(), largest))));
+            }
+        }
+    }
+
+    // ---- Writers and readers
+
+    private void StartIncarnation(WriterSlot slot)
+    {
+        var (process, wire) = _cluster.NewClientProcess("writer");
+        var writer = new BareWriter(process, wire, _cluster.Master.Address, slot.File.Path, slot.History, (ulong)_plan.RecordsPerWriter, _plan.Window, _plan.BatchOneIn);
+        slot.Incarnations.Add(process);
+        process.Start(async () =>
+        {
+            await writer.RunAsync();
+            slot.IsDone |= !writer.IsFenced;
+            if (writer.IsFenced)
+                _world.Reached("fenced");
+        });
+    }
+
+    private void StartReader(FileHistory file, int number)
+    {
+        var (process, wire) = _cluster.NewClientProcess("reader");
+        var history = file.StartTail($"{file.Path}#{number}");
+        var reader = new BareReader(process, wire, _cluster.Master.Address, file.Path, history);
+        process.Start(reader.RunAsync);
+    }
+
+    private void HitWriter(FaultKind kind)
+    {
+        var slot = _random.Pick(_writers);
+        if (slot.IsDone)
+            return;
+        if (kind == FaultKind.KillWriter)
+        {
+            foreach (var process in slot.Incarnations)
+                process.Kill();
+        }
+        StartIncarnation(slot);
+    }
+
+    // ---- What is left in the end
+
+    private async Task AuditAsync()
+    {
+        var (process, wire) = _cluster.NewClientProcess("auditor");
+        var auditor = new Auditor(process, wire, _cluster.Master.Address);
+        foreach (var file in _history.Files.Values)
+        {
+            var image = await auditor.ReadAsync(file.Path);
+            var names = new Dictionary<WriterId, string>();
+            foreach (var writer in file.Writers.Values)
+                names[await auditor.WriterAsync(file.Path, writer.Name)] = writer.Name;
+            var checker = new FileChecker(_world, file, names);
+            checker.Check(image);
+            _checkers.Add(checker);
+            foreach (var writer in file.Writers.Values)
+            {
+                if (writer.Acknowledged.Count != _plan.RecordsPerWriter)
+                    _world.Fail($"{file.Path}: writer {writer.Name} is done with {writer.Acknowledged.Count} of {_plan.RecordsPerWriter} records");
+            }
+        }
+    }
+
+    private sealed class WriterSlot(FileHistory file, WriterHistory history)
+    {
+        public FileHistory File => file;
+        public WriterHistory History => history;
+        public List<SimulatedProcess> Incarnations { get; } = [];
+        public bool IsDone { get; set; }
+    }
+}
