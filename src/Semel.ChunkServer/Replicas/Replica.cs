@@ -48,7 +48,7 @@ internal sealed class Replica
         Log = log;
         var metadata = log.Files.Metadata;
         (_promised, _lastView) = (metadata.Promised, metadata.LastView);
-        Committed = Math.Min(log.CommittedHint, log.Tail);
+        Committed = Math.Min(Math.Max(log.CommittedHint, metadata.Committed), log.Tail);
         _sealRecorded = IsSealed && metadata.Sealed;
         _suspect = found && InMemory && !_sealRecorded && metadata.BootId != log.Files.BootId;
         Watch = new CommitWatch(Bound());
