@@ -99,7 +99,7 @@ internal sealed class Replica
         try
         {
             if (found)
-                await Log.Files.FlushAllAsync();   // before the first vote or promise: what the scan found may not be durable
+                await Log.Files.MakeDurableAsync(Committed);   // before the first vote or promise: what the scan found may not be durable
             Held = Log.Tail;
             var reader = _mailbox.Reader;
             while (!_stopped && await reader.WaitToReadAsync())
