@@ -197,7 +197,12 @@ internal sealed class Primary
             return true;
         }
         if (first > entry.LastSequence)
+        {
+            // In a chunk that takes nothing more the batch before it went to the next chunk, or will: so does this one.
+            if (_seal || _replica.Log.EndsInSeal)
+                return false;
             Answer(call, AppendStatus.OutOfOrder, lastSequence: entry.LastSequence);
+        }
         else if (last <= entry.LastSequence && entry.TryFind(first, out var place))
         {
             if (place.FirstSequence != first || place.RecordCount != request.RecordCount || place.PayloadCrc != request.PayloadCrc)

@@ -253,6 +253,24 @@ public class AppendProtocolTests
     }
 
     [Fact]
+    public void In_a_sealed_chunk_every_batch_of_a_pipeline_is_sent_on_to_the_next_one()
+    {
+        var cluster = new ScriptedCluster();
+        cluster.Run(async () =>
+        {
+            await cluster.CreateAsync();
+            await cluster.GrantAsync(0, 1);
+            await cluster.InitAsync(0, 5, 1);
+            await cluster.CallAsync<SealChunkReply>(ScriptedCluster.Server(0), MessageKind.SealChunk,
+                new SealChunkRequest { MasterEpoch = 1, Handle = ScriptedCluster.Handle, Version = 1 });
+
+            var replies = await Task.WhenAll(Enumerable.Range(1, 3).Select(s => cluster.AppendAsync(0, 5, 1, (ulong)s, $"r{s}")));
+
+            Assert.All(replies, r => Assert.Equal(AppendStatus.Sealed, r!.Status));
+        });
+    }
+
+    [Fact]
     public void A_record_that_exactly_fills_the_chunk_fits_and_an_empty_record_is_a_record()
     {
         var cluster = new ScriptedCluster();
