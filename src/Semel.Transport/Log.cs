@@ -6,7 +6,7 @@ namespace Semel.Transport;
 /// <summary>What the transport tells the operator. Event ids 4xxx.</summary>
 internal static partial class Log
 {
-    [LoggerMessage(4001, LogLevel.Information, "Took calls on {Address} from now on")]
+    [LoggerMessage(4001, LogLevel.Information, "Listened on {Address} from now on")]
     public static partial void Listening(this ILogger logger, string address);
 
     [LoggerMessage(4002, LogLevel.Debug, "Connected to {Address}, a {Role} ({Software})")]

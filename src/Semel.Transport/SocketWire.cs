@@ -65,7 +65,6 @@ public sealed class SocketWire : IWire, IAsyncDisposable
     public ILink LinkTo(string address)
     {
         ArgumentNullException.ThrowIfNull(address);
-        ObjectDisposedException.ThrowIf(Stopping.IsCancellationRequested, this);
         return _links.GetOrAdd(address, static (address, wire) => new SocketLink(address, wire), this);
     }
 

@@ -25,6 +25,7 @@ internal sealed class PendingCall(SocketLink link, MessageKind kind, IMessage he
     /// <summary>The request's payload; one reference, until a connection's queue has taken it.</summary>
     public Payload Payload { get; set; } = payload;
 
+    public int HeaderLength { get; init; }
     public uint PayloadCrc { get; init; }
 
     /// <summary>Unique on its link; 0 until it is in the link's table.</summary>

@@ -30,6 +30,7 @@ internal sealed class SocketLink(string address, SocketWire wire) : ILink, IThre
     private TaskCompletionSource? _stopped;                           // guarded by _gate; set by StopAsync
     private ulong _lastId;                                            // guarded by _gate
     private int _failures;                                            // owned by MaintainAsync
+    private string? _lastRefusal;                                     // owned by MaintainAsync
     private long _notBeforeMs;                                        // owned by MaintainAsync
 
     public string Address => address;
@@ -46,14 +47,15 @@ internal sealed class SocketLink(string address, SocketWire wire) : ILink, IThre
     public ValueTask<CallResult> CallAsync(
         MessageKind kind, IMessage header, Payload payload, TimeSpan timeout, CancellationToken cancellation = default)
     {
-        if (wire.Exceeds(header.CalculateSize(), payload.Length) is { } excess)
+        int headerLength = header.CalculateSize();
+        if (wire.Exceeds(headerLength, payload.Length) is { } excess)
             return FailAtOnce(payload, CallOutcome.Refused, $"the {kind} request has {excess}");
         if (cancellation.IsCancellationRequested)
             return FailAtOnce(payload, CallOutcome.Canceled, $"the {kind} call was cancelled before it began");
         if (timeout <= TimeSpan.Zero && timeout != Timeout.InfiniteTimeSpan)
             return FailAtOnce(payload, CallOutcome.TimedOut, $"the {kind} call had no time left");
 
-        var call = new PendingCall(this, kind, header, payload) { PayloadCrc = Crc32C.Compute(payload.Span) };
+        var call = new PendingCall(this, kind, header, payload) { HeaderLength = headerLength, PayloadCrc = Crc32C.Compute(payload.Span) };
         if (cancellation.CanBeCanceled)
             call.Registration = cancellation.UnsafeRegister(static (state, _) => ((PendingCall)state!).Cancel(), call);
         bool startsMaintaining = false;
@@ -129,17 +131,21 @@ internal sealed class SocketLink(string address, SocketWire wire) : ILink, IThre
     /// <summary>Ends the calls whose time is over. One sweep at a time.</summary>
     public void Sweep(long nowMs)
     {
+        bool connected;
         lock (_gate)
         {
+            connected = _connection is not null;
             _deadlines.Sweep(nowMs, _due);
             foreach (var call in _due)
                 TakeAndCancel(call);
         }
         foreach (var call in _due)
         {
-            call.End(call.Connection is null
-                ? CallResult.Failed(CallOutcome.Unreachable, $"no connection to {address} was there for the {call.Kind} call in time")
-                : CallResult.Failed(CallOutcome.TimedOut, $"{address} did not answer the {call.Kind} call in time"));
+            call.End(call.Connection is not null
+                ? CallResult.Failed(CallOutcome.TimedOut, $"{address} did not answer the {call.Kind} call in time")
+                : connected
+                ? CallResult.Failed(CallOutcome.TimedOut, $"{address} did not take the {call.Kind} call in time: too much waits to be sent to it")
+                : CallResult.Failed(CallOutcome.Unreachable, $"no connection to {address} was there for the {call.Kind} call in time"));
         }
         _due.Clear();
     }
@@ -203,6 +209,9 @@ internal sealed class SocketLink(string address, SocketWire wire) : ILink, IThre
             if (waitMs > 0)
                 await Task.Delay(TimeSpan.FromMilliseconds(waitMs), wire.Time, wire.Stopping);
             var (socket, refusal) = await Dialer.ConnectAsync(address, wire);
+            if (socket is null && refusal != _lastRefusal)
+                wire.Logger.PeerRefused(address, refusal!);   // not again with every attempt
+            _lastRefusal = refusal;
             return socket is null
                 ? (null, CallOutcome.Refused, refusal!)
                 : (new DialedConnection(socket, wire, address, this), default, "");

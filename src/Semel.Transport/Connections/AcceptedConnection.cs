@@ -43,7 +43,8 @@ internal sealed class AcceptedConnection : PeerConnection
 
     public void Reply(SocketIncomingCall call, IMessage header, Payload payload)
     {
-        var frame = OutgoingFrame.Message(WireFrameType.Reply, call.Kind, call.Id, 0, header, payload, Crc32C.Compute(payload.Span));
+        var frame = new OutgoingFrame(
+            WireFrameType.Reply, call.Kind, call.Id, 0, header, default, header.CalculateSize(), payload, Crc32C.Compute(payload.Span));
         if (Wire.Exceeds(frame.HeaderLength, payload.Length) is { } excess)
         {
             Wire.Logger.ReplyTooLarge(call.Kind, Peer, excess);

@@ -11,7 +11,8 @@ internal sealed class DialedConnection(Socket socket, SocketWire wire, string pe
 {
     public EnqueueResult Submit(PendingCall call, uint timeLeftMs)
     {
-        var frame = OutgoingFrame.Message(WireFrameType.Request, call.Kind, call.Id, timeLeftMs, call.Header, call.Payload, call.PayloadCrc);
+        var frame = new OutgoingFrame(
+            WireFrameType.Request, call.Kind, call.Id, timeLeftMs, call.Header, default, call.HeaderLength, call.Payload, call.PayloadCrc);
         var result = Queue.Enqueue(frame, force: false, out long batch);
         call.Batch = batch;
         return result;

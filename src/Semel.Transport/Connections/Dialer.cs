@@ -35,10 +35,7 @@ internal static class Dialer
                 throw new DialFailedException(wrong!);
             string? refusal = theirs.Refusal.Length > 0 ? $"{text} refused the connection: {Printable.Of(theirs.Refusal)}" : Handshake.Judge(ours, theirs);
             if (refusal is not null)
-            {
-                wire.Logger.PeerRefused(text, refusal);
                 return (null, refusal);
-            }
             wire.Logger.Connected(text, Printable.Of(theirs.Role), Printable.Of(theirs.Software));
             var connected = socket;
             socket = null;

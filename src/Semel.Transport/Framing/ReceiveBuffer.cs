@@ -11,7 +11,7 @@ namespace Semel.Transport.Framing;
 /// <param name="limits">What the prefixes are checked against.</param>
 internal sealed class ReceiveBuffer(WireLimits limits)
 {
-    private const int UsualBytes = 128 << 10;
+    private const int UsualBytes = 64 << 10;
 
     /// <summary>Below this much room a new buffer is cheaper than many small receives.</summary>
     private const int LeastRoom = 16 << 10;

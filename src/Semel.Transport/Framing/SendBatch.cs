@@ -2,7 +2,6 @@ using System.Buffers;
 using System.Net.Sockets;
 using Google.Protobuf;
 using Semel.Protocol.Buffers;
-using Semel.Protocol.Checksums;
 using Semel.Protocol.Messages;
 
 namespace Semel.Transport.Framing;
@@ -16,9 +15,6 @@ internal readonly record struct OutgoingFrame(
     Payload Payload, uint PayloadCrc)
 {
     public int TotalLength => WireFramePrefix.Size + HeaderLength + Payload.Length;
-
-    public static OutgoingFrame Message(WireFrameType type, MessageKind kind, ulong callId, uint timeLeftMs, IMessage header, Payload payload, uint payloadCrc) =>
-        new(type, kind, callId, timeLeftMs, header, default, header.CalculateSize(), payload, payloadCrc);
 
     /// <summary>A frame whose header is a text for people, or nothing.</summary>
     public static OutgoingFrame Plain(WireFrameType type, ulong callId = 0, ReadOnlyMemory<byte> text = default) =>
