@@ -22,8 +22,8 @@ internal sealed class MasterState
     public ulong Epoch { get; private set; }
     public NamespaceTree Namespace { get; } = new();
 
-    /// <summary>Addresses of the cluster's chunk servers, as last known.</summary>
-    public SortedDictionary<ServerId, string> Servers { get; } = [];
+    /// <summary>The cluster's chunk servers, as last known.</summary>
+    public SortedDictionary<ServerId, AdmittedServer> Servers { get; } = [];
 
     public ulong NextFileId { get; private set; } = 1;
     public ulong NextWriterId { get; private set; } = 1;
@@ -95,7 +95,7 @@ internal sealed class MasterState
                 Apply(entry.WriterRegistered);
                 break;
             case LogEntry.WhatOneofCase.ServerAdmitted:
-                Servers[new ServerId(entry.ServerAdmitted.ServerId)] = entry.ServerAdmitted.Address;
+                Servers[new ServerId(entry.ServerAdmitted.ServerId)] = new(entry.ServerAdmitted.Address, entry.ServerAdmitted.Incarnation);
                 break;
             default:
                 throw new IOException("The operation log has an entry that this program does not know: it was written by a newer version of Semel. Start that one.");
@@ -195,8 +195,8 @@ internal sealed class MasterState
         var text = new StringBuilder();
         void Line(FormattableString line) => text.Append(line.ToString(CultureInfo.InvariantCulture)).Append('\n');
         Line($"cluster {ClusterId} epoch {Epoch} files<{NextFileId} writers<{NextWriterId} handles<{HandlesEnd}");
-        foreach (var (id, address) in Servers)
-            Line($"server {id} at {address}");
+        foreach (var (id, server) in Servers)
+            Line($"server {id} at {server.Address} incarnation {server.Incarnation:x16}");
         foreach (var node in NamespaceTree.SelfAndBelow(Namespace.Root))
         {
             if (node is not FileNode file)
@@ -217,3 +217,6 @@ internal sealed class MasterState
         return text.ToString();
     }
 }
+
+/// <summary>Where a chunk server was last seen, and which start of it that was.</summary>
+internal readonly record struct AdmittedServer(string Address, ulong Incarnation);

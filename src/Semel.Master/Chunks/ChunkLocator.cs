@@ -3,6 +3,7 @@ using Semel.Master.Servers;
 using Semel.Master.Views;
 using Semel.Protocol.Identity;
 using Semel.Protocol.Messages;
+using Semel.Protocol.Scheduling;
 
 namespace Semel.Master.Chunks;
 
@@ -47,7 +48,7 @@ internal sealed class ChunkLocator(
                     ? views.Start(tail, complains ? "a client got no answer from its primary" : "somebody wants to append and it has no primary", avoidPrimary: complains)
                     : maker.Start(file);
                 if (rest > TimeSpan.Zero && !callerGone.IsCancellationRequested)
-                    await work.WaitAsync(rest, services.Time, callerGone);
+                    await work.WithinAsync(rest, services.Time, callerGone);
             }
             catch (Exception e) when (e is TimeoutException or OperationCanceledException)
             {

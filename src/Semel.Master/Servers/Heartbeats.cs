@@ -37,9 +37,8 @@ internal sealed class Heartbeats(
 
         foreach (var report in request.Chunks)
         {
-            server.Report?.Seen.Add(report.Handle);
-            if (report.Primary && services.State.FindChunk(new ChunkHandle(report.Handle)) is { } chunk && new Ballot(report.LastView).Version == chunk.Version)
-                server.Report?.Primaries.Add(report.Handle);
+            if (server.Report is { } page)
+                Note(page, report);
             garbage.Take(server, report);
         }
         if (request.ReportComplete && server.Report is { } full)
@@ -54,6 +53,17 @@ internal sealed class Heartbeats(
     /// <summary>While a full report is under way every page must come; later a lost heartbeat does no harm, because what it said is said again.</summary>
     private static bool IsExpected(KnownServer server, ulong sequence) =>
         server.Report is null ? sequence <= server.Sequence + MaxSequenceStep : sequence <= server.Sequence + 1;
+
+    private void Note(FullReport full, ChunkReport report)
+    {
+        full.Seen.Add(report.Handle);
+        if (services.State.FindChunk(new ChunkHandle(report.Handle)) is not { IsSealed: false } chunk || new Ballot(report.LastView).Version != chunk.Version)
+            return;
+        if (report.Primary)
+            full.Primaries.Add(report.Handle);
+        else if (report.Committed < report.Tail)
+            full.Unsettled.Add(report.Handle);
+    }
 
     private void TakeResult(KnownServer server, CommandResult result)
     {

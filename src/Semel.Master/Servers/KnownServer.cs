@@ -24,6 +24,9 @@ internal sealed class KnownServer(ServerId id, string address)
     /// <summary>0: has not registered since the master started.</summary>
     public ulong Incarnation { get; private set; }
 
+    /// <summary>It was started anew, and has not yet told of everything that it has.</summary>
+    public bool IsFresh { get; set; }
+
     /// <summary>When the last heartbeat came.</summary>
     public long HeardAt { get; set; }
 
@@ -78,6 +81,9 @@ internal sealed record FullReport(ulong HandlesEnd, IReadOnlySet<ulong> BeingMad
 
     /// <summary>Chunks of which the server named itself active primary.</summary>
     public HashSet<ulong> Primaries { get; } = [];
+
+    /// <summary>Open chunks of which the server cannot know whether the end of its log is committed.</summary>
+    public SortedSet<ulong> Unsettled { get; } = [];
 
     /// <summary>The report would name the chunk if the server had it.</summary>
     public bool Covers(ChunkHandle handle) => handle.Value < HandlesEnd && !BeingMade.Contains(handle.Value);

@@ -22,10 +22,13 @@ internal sealed class Registration(
             return new RegisterServerReply { Status = refusal.Status, Detail = refusal.Detail, ClusterId = services.State.ClusterId };
         }
         var server = Admit(request);
-        bool isNewIncarnation = server.Incarnation != request.Incarnation;
-        bool wasPrimaryBefore = isNewIncarnation && server.Incarnation != 0;
         bool wasAlive = server.IsAlive;
-        if (isNewIncarnation)
+        bool isKnown = services.State.Servers.TryGetValue(server.Id, out var admitted);
+        bool isStartedAnew = isKnown && admitted.Incarnation != request.Incarnation;
+        if (admitted != new AdmittedServer(request.Address, request.Incarnation))
+            LogStart(server.Id, request);
+        server.IsFresh |= isStartedAnew;
+        if (server.Incarnation != request.Incarnation)
         {
             server.Begin(request.Incarnation);
             server.Commands.Clear();
@@ -38,7 +41,7 @@ internal sealed class Registration(
         servers.SetPresence(server, ServerPresence.Alive);
         services.Logger.ServerRegistered(server.Id, server.Address);
 
-        if (wasPrimaryBefore)
+        if (isStartedAnew)
         {
             // Whatever it was primary of, it is not any more: a ballot serves one incarnation.
             foreach (var chunk in services.State.OpenChunksOf(server.Id))
@@ -78,6 +81,13 @@ internal sealed class Registration(
             if (report.Covers(chunk.Handle) && !report.Primaries.Contains(chunk.Handle.Value) && !MayBeRecovering(chunk))
                 views.Start(chunk, $"chunk server {server.Id} should be its primary and is not");
         }
+        // A member that was started anew votes as before, but where nobody appends nobody would tell it what is committed.
+        foreach (ulong handle in server.IsFresh ? report.Unsettled : [])
+        {
+            if (services.State.FindChunk(new ChunkHandle(handle)) is { IsSealed: false } chunk)
+                views.Start(chunk, $"member {server.Id} was started anew and does not know what is committed");
+        }
+        server.IsFresh = false;
         servers.Changed.Fire();
         sealing.EndShortChunks(serverCameBack: true);
         repair.CheckAll();
@@ -171,7 +181,6 @@ internal sealed class Registration(
         if (server is not null && server.Address == request.Address)
             return server;
         var id = server?.Id ?? (request.ServerId != 0 ? new ServerId(request.ServerId) : NewId());
-        services.Journal.Append(new LogEntry { ServerAdmitted = new ServerAdmitted { ServerId = id.Value, Address = request.Address } });
         if (server is null)
         {
             servers.Add(server = new KnownServer(id, request.Address));
@@ -180,6 +189,11 @@ internal sealed class Registration(
         server.Address = request.Address;
         return server;
     }
+
+    private void LogStart(ServerId id, RegisterServerRequest request) => services.Journal.Append(new LogEntry
+    {
+        ServerAdmitted = new ServerAdmitted { ServerId = id.Value, Address = request.Address, Incarnation = request.Incarnation },
+    });
 
     private ServerId NewId()
     {

@@ -16,8 +16,8 @@ internal sealed class ServerRegistry
     {
         _services = services;
         _startedAt = services.Now;
-        foreach (var (id, address) in services.State.Servers)
-            _servers.Add(id, new KnownServer(id, address));
+        foreach (var (id, admitted) in services.State.Servers)
+            _servers.Add(id, new KnownServer(id, admitted.Address));
     }
 
     /// <summary>Fires when a server became alive or has reported all that it has.</summary>

@@ -25,7 +25,7 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
 
     private readonly SortedDictionary<ulong, ViewChange> _running = [];
     private readonly SortedSet<ulong> _owed = [];
-    private readonly SemaphoreSlim _slots = new(services.Options.ParallelViewChanges);
+    private readonly Slots _slots = new(services.Options.ParallelViewChanges);
 
     public bool IsRunning(Chunk chunk) => _running.ContainsKey(chunk.Handle.Value);
 
@@ -100,14 +100,14 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
             {
                 attempts++;
                 bool done;
-                await _slots.WaitAsync(services.Stopping);
+                await _slots.TakeAsync();
                 try
                 {
                     done = await TryOnceAsync(change);
                 }
                 finally
                 {
-                    _slots.Release();
+                    _slots.Return();
                 }
                 if (done)
                 {
