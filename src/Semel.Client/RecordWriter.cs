@@ -1,4 +1,5 @@
 using Semel.Client.Appending;
+using Semel.Client.Cluster;
 using Semel.Protocol.Identity;
 
 namespace Semel.Client;
@@ -21,17 +22,17 @@ namespace Semel.Client;
 /// </code></example>
 public sealed class RecordWriter : IAsyncDisposable
 {
-    private readonly AppendPipeline _pipeline;
-    private readonly TimeSpan _closeTimeout;
+    private readonly RecordAppender _appender;
+    private readonly ClientParts _parts;
 
-    internal RecordWriter(AppendPipeline pipeline, string path, string name, ulong writerId, uint epoch, TimeSpan closeTimeout)
+    internal RecordWriter(RecordAppender appender, string path, string name, AppendIdentity identity, ClientParts parts)
     {
-        _pipeline = pipeline;
-        _closeTimeout = closeTimeout;
+        _appender = appender;
+        _parts = parts;
         Path = path;
         Name = name;
-        WriterId = writerId;
-        Epoch = epoch;
+        WriterId = identity.Writer.Value;
+        Epoch = identity.Epoch;
     }
 
     /// <summary>The file.</summary>
@@ -50,10 +51,10 @@ public sealed class RecordWriter : IAsyncDisposable
     /// The last sequence that is known to be in the file; all before it are there too. Right after opening it is where the incarnations before this one got, for
     /// good: the next record gets <c>LastSequence + 1</c>. 0: nothing yet. Always 0 with <see cref="Delivery.AtLeastOnce"/>.
     /// </summary>
-    public ulong LastSequence => _pipeline.LastCommitted;
+    public ulong LastSequence => _appender.Pipeline.LastCommitted;
 
     /// <summary>Largest record that the file takes, in bytes: a quarter of a chunk.</summary>
-    public int MaxRecordBytes => _pipeline.MaxRecordBytes;
+    public int MaxRecordBytes => _appender.MaxRecordBytes;
 
     /// <summary>Appends a record; completes when it is in the file and as durable as the file's durability says.</summary>
     /// <param name="record">0 to <see cref="MaxRecordBytes"/> bytes. Copied before this method returns. An empty record is a record.</param>
@@ -69,7 +70,7 @@ public sealed class RecordWriter : IAsyncDisposable
     /// <exception cref="WriterException">Aborted: the writer has ended.</exception>
     /// <exception cref="PathNotFoundException">Aborted: the file was deleted.</exception>
     public ValueTask<AppendResult> AppendAsync(ReadOnlyMemory<byte> record, CancellationToken cancellationToken = default) =>
-        _pipeline.AppendAsync(record, null, cancellationToken);
+        _appender.AppendAsync(record, null, cancellationToken);
 
     /// <summary>
     /// Appends a record under a sequence that the caller chose, so that a source can be imported again from the start: what is in the file already completes
@@ -93,7 +94,7 @@ public sealed class RecordWriter : IAsyncDisposable
         if (WriterId == 0)
             throw new InvalidOperationException("An at-least-once writer has no sequences. Open it with Delivery.ExactlyOnce, or append without a sequence.");
         ArgumentOutOfRangeException.ThrowIfZero(sequence);
-        return _pipeline.AppendAsync(record, sequence, cancellationToken);
+        return _appender.AppendAsync(record, sequence, cancellationToken);
     }
 
     /// <summary>
@@ -107,7 +108,7 @@ public sealed class RecordWriter : IAsyncDisposable
     public ValueTask<IReadOnlyList<AppendResult>> AppendBatchAsync(IReadOnlyList<ReadOnlyMemory<byte>> records, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(records);
-        return _pipeline.AppendBatchAsync(records, cancellationToken);
+        return _appender.AppendBatchAsync(records, cancellationToken);
     }
 
     /// <summary>
@@ -127,17 +128,28 @@ public sealed class RecordWriter : IAsyncDisposable
     /// await writer.FlushAsync();      // everything is durable now
     /// </code></example>
     public ValueTask<OperationId> EnqueueAsync(ReadOnlyMemory<byte> record, CancellationToken cancellationToken = default) =>
-        _pipeline.EnqueueAsync(record, cancellationToken);
+        _appender.EnqueueAsync(record, cancellationToken);
 
     /// <summary>Completes when every record that was taken before this call is in the file and durable.</summary>
     /// <param name="cancellationToken">Ends the wait and nothing else.</param>
     /// <exception cref="AppendInDoubtException">The writer ended with records in doubt; the inner exception says why.</exception>
     /// <exception cref="SemelException">The writer has ended; nothing was in doubt.</exception>
-    public Task FlushAsync(CancellationToken cancellationToken = default) => _pipeline.FlushAsync(cancellationToken);
+    public Task FlushAsync(CancellationToken cancellationToken = default) => _appender.FlushAsync(cancellationToken);
 
     /// <summary>
     /// Flushes for at most <see cref="SemelClientOptions.OperationTimeout"/>; what is not acknowledged by then fails, in doubt. Never throws: call
     /// <see cref="FlushAsync"/> before in order to know.
     /// </summary>
-    public async ValueTask DisposeAsync() => await _pipeline.CloseAsync(_closeTimeout);
+    public async ValueTask DisposeAsync()
+    {
+        try
+        {
+            await _appender.FlushAsync(CancellationToken.None).WaitAsync(_parts.Options.OperationTimeout, _parts.Time);
+        }
+        catch (Exception e) when (e is SemelException or TimeoutException)
+        {
+            // The records' own tasks say what became of them.
+        }
+        _appender.Pipeline.Close();
+    }
 }

@@ -1,4 +1,4 @@
-using Microsoft.Extensions.Logging;
+using System.Diagnostics.CodeAnalysis;
 using Semel.Client.Cluster;
 using Semel.Protocol;
 using Semel.Protocol.Buffers;
@@ -55,282 +55,117 @@ internal sealed class AppendPipeline
     private readonly ClientParts _parts;
     private readonly TailLocator _locator;
     private readonly TargetFile _file;
-    private readonly WriterId _writer;
-    private readonly uint _epoch;
-    private readonly WriterOptions _options;
-    private readonly int _maxBatchBytes;
-    private readonly ulong _resumedAfter;
+    private readonly AppendIdentity _identity;
+    private readonly int _maxInFlight;
     private readonly CancellationTokenSource _ended = new();
 
     private readonly Lock _gate = new();
 
     // All of this is guarded by _gate.
     private readonly UnackedBatches _unacked = new();
-    private readonly RoomQueue _room = new();
+    private readonly RecordIntake _intake;
     private readonly Queue<(long Ordinal, TaskCompletionSource<bool> Done)> _flushes = new();
     private readonly Backoff _backoff;
     private readonly Patience _patience = new();
     private State _state = State.Sending;
-    private Batch? _open;
     private Tail _tail;
     private Ballot _known;          // highest ballot met of _tail's chunk
-    private ulong _nextSequence;
     private ulong _lastCommitted;
-    private long _nextOrdinal;
-    private long _buffered;
-    private int _lastBatchBytes;
     private int _inFlight;
     private int _generation;        // grows when everything is sent again; answers to older sendings only count when they acknowledge
     private bool _isPumping;
     private Func<SemelException>? _end;
 
     public AppendPipeline(
-        ClientParts parts, TailLocator locator, TargetFile file, Tail tail, Ballot known, WriterId writer, uint epoch, ulong lastSequence, WriterOptions options)
+        ClientParts parts, TailLocator locator, TargetFile file, Tail tail, Ballot known, AppendIdentity identity, ulong lastSequence, WriterOptions options)
     {
         _parts = parts;
         _locator = locator;
         _file = file;
         _tail = tail;
         _known = known;
-        _writer = writer;
-        _epoch = epoch;
-        _options = options;
+        _identity = identity;
+        _maxInFlight = options.MaxInFlightBatches;
         _lastCommitted = lastSequence;
-        _resumedAfter = lastSequence;
-        _nextSequence = lastSequence + 1;
         _backoff = new Backoff(parts.Jitter);
-        _maxBatchBytes = Math.Min(options.MaxBatchBytes, ChunkLimits.MaxBatchPayload(file.ChunkCapacity));
+        int maxBatchBytes = Math.Min(options.MaxBatchBytes, ChunkLimits.MaxBatchPayload(file.ChunkCapacity));
+        _intake = new RecordIntake(parts.Signals, _unacked, options.MaxBufferedBytes, maxBatchBytes, lastSequence + 1);
     }
-
-    private bool IsAnonymous => _writer == WriterId.Anonymous;
-
-    public int MaxRecordBytes => ChunkLimits.MaxRecordLength(_file.ChunkCapacity);
 
     public ulong LastCommitted
     {
         get
         {
             lock (_gate)
-                return IsAnonymous ? 0 : _lastCommitted;
+                return _identity.IsAnonymous ? 0 : _lastCommitted;
         }
     }
 
     // ---- Step 1: taking records
 
-    /// <summary>Takes a record and completes when it is in the file.</summary>
-    public ValueTask<AppendResult> AppendAsync(ReadOnlyMemory<byte> record, ulong? sequence, CancellationToken cancellation)
+    /// <inheritdoc cref="RecordIntake.TryTake"/>
+    /// <exception cref="SemelException">The writer has ended.</exception>
+    public bool TryTake(ReadOnlyMemory<byte> record, ulong? sequence, bool copyIfWaiting, out Placed placed, out RoomWaiter waiter)
     {
-        if (Refuse(record.Length, cancellation) is { } refusal)
-            return ValueTask.FromException<AppendResult>(refusal);
-        if (sequence <= _resumedAfter)
-            return ValueTask.FromResult(new AppendResult { Operation = new OperationId(_writer, _epoch, sequence.Value), Replayed = true });
-        try
-        {
-            return TryTake(record, sequence, copyIfWaiting: true, out var placed, out var waiter)
-                ? Wait(placed, cancellation)
-                : AppendWhenTakenAsync(waiter, cancellation);
-        }
-        catch (SemelException ended)
-        {
-            return ValueTask.FromException<AppendResult>(ended);
-        }
-    }
-
-    /// <summary>Takes a record; completes when it is taken.</summary>
-    public ValueTask<OperationId> EnqueueAsync(ReadOnlyMemory<byte> record, CancellationToken cancellation)
-    {
-        if (Refuse(record.Length, cancellation) is { } refusal)
-            return ValueTask.FromException<OperationId>(refusal);
-        try
-        {
-            return TryTake(record, null, copyIfWaiting: false, out var placed, out var waiter)
-                ? ValueTask.FromResult(OperationOf(placed))
-                : EnqueueWhenTakenAsync(waiter, cancellation);
-        }
-        catch (SemelException ended)
-        {
-            return ValueTask.FromException<OperationId>(ended);
-        }
-    }
-
-    /// <summary>Takes records as one batch of their own and completes when they are in the file.</summary>
-    public async ValueTask<IReadOnlyList<AppendResult>> AppendBatchAsync(IReadOnlyList<ReadOnlyMemory<byte>> records, CancellationToken cancellation)
-    {
-        if (records.Count > RecordBatch.MaxRecords)
-            throw new ArgumentException($"The batch has {records.Count} records; {RecordBatch.MaxRecords} are allowed.", nameof(records));
-        if (records.Count == 0)
-            return [];
-        long bytes = 0;
-        foreach (var record in records)
-            bytes += RecordBatch.LengthPrefix + record.Length;
-        int limit = ChunkLimits.MaxBatchPayload(_file.ChunkCapacity);
-        if (bytes > limit)
-            throw new RecordTooLargeException("atomic batch (with 4 bytes for each record)", bytes, limit);
-        if (cancellation.IsCancellationRequested)
-            throw NotTaken(cancellation);
-
-        var batch = new Batch(_parts.Signals, 0, 0, (int)bytes);
-        foreach (var record in records)
-            batch.Add(record.Span);
-        if (!TryTakeBatch(batch, (ulong)records.Count, out var waiter))
-            await TakenAsync(waiter, cancellation);
-        try
-        {
-            // The records share one fate: the first one's wait is everybody's.
-            await Wait(new Placed(batch, 0), cancellation);
-        }
-        catch (AppendInDoubtException doubt)
-        {
-            var operations = new OperationId[records.Count];
-            for (int i = 0; i < operations.Length; i++)
-                operations[i] = OperationOf(new Placed(batch, i));
-            throw new AppendInDoubtException(doubt.Message, operations, doubt.InnerException);
-        }
-        var results = new AppendResult[records.Count];
-        for (int i = 0; i < results.Length; i++)
-            results[i] = batch.ResultOf(i);
-        return results;
-    }
-
-    /// <summary>Completes when everything that was taken before is in the file.</summary>
-    public Task FlushAsync(CancellationToken cancellation)
-    {
-        RoomWaiter? behind = null;
-        Task done;
+        bool isTaken;
+        bool pump;
         lock (_gate)
         {
+            ThrowIfEnded();
+            isTaken = _intake.TryTake(record, sequence, copyIfWaiting, out placed, out waiter);
+            pump = MaySend();
+        }
+        if (pump)
+            Pump();
+        return isTaken;
+    }
+
+    /// <inheritdoc cref="RecordIntake.TryTakeBatch"/>
+    /// <exception cref="SemelException">The writer has ended.</exception>
+    public bool TryTakeBatch(Batch batch, out RoomWaiter waiter)
+    {
+        bool isTaken;
+        lock (_gate)
+        {
+            ThrowIfEnded();
+            isTaken = _intake.TryTakeBatch(batch, out waiter);
+        }
+        Pump();
+        return isTaken;
+    }
+
+    /// <summary>Stops waiting for room. Where it went, when it was taken meanwhile.</summary>
+    public Placed? GiveUp(RoomWaiter waiter)
+    {
+        lock (_gate)
+        {
+            if (!waiter.IsOver)
+                _intake.GiveUp(waiter);
+            return waiter.End.Place;
+        }
+    }
+
+    /// <summary>What completes when everything that was taken is in the file; or, if some still wait for room, what waits behind them.</summary>
+    public bool TryFlush([NotNullWhen(true)] out Task? done, [NotNullWhen(false)] out RoomWaiter? behind)
+    {
+        lock (_gate)
+        {
+            done = null;
+            behind = null;
             if (_end is not null)
-                return Task.FromException(_end());
-            if (_room.IsEmpty)
-            {
-                done = FlushTaken();
-            }
+                done = Task.FromException(_end());
+            else if (_intake.WaitBehind() is { } waiter)
+                behind = waiter;
+            else if (_intake.OldestOrdinal is null)
+                done = Task.CompletedTask;
             else
             {
-                behind = new RoomWaiter(default, null, null, 0, _parts.Signals.Create<Placed>());
-                _room.Add(behind);
-                done = Task.CompletedTask;
+                var source = _parts.Signals.Create<bool>();
+                _flushes.Enqueue((_intake.LastOrdinal, source));
+                done = source.Task;
             }
         }
-        return behind is null ? done.WaitAsync(cancellation) : FlushBehindAsync(behind, cancellation);
-    }
-
-    private async Task FlushBehindAsync(RoomWaiter behind, CancellationToken cancellation)
-    {
-        await TakenAsync(behind, cancellation);
-        await FlushAsync(cancellation);
-    }
-
-    /// <summary>Under the lock.</summary>
-    private Task FlushTaken()
-    {
-        if (_unacked.Oldest is null && _open is null)
-            return Task.CompletedTask;
-        var done = _parts.Signals.Create<bool>();
-        _flushes.Enqueue((_nextOrdinal - 1, done));
-        return done.Task;
-    }
-
-    private Exception? Refuse(int length, CancellationToken cancellation)
-    {
-        if (cancellation.IsCancellationRequested)
-            return NotTaken(cancellation);
-        return length > MaxRecordBytes ? new RecordTooLargeException("record", length, MaxRecordBytes) : null;
-    }
-
-    private static AppendCanceledException NotTaken(CancellationToken cancellation) =>
-        new("The append was cancelled before the record was taken; it is not in the file and will not be.", null, cancellation);
-
-    private bool TryTake(ReadOnlyMemory<byte> record, ulong? sequence, bool copyIfWaiting, out Placed placed, out RoomWaiter waiter)
-    {
-        bool pump;
-        lock (_gate)
-        {
-            ThrowIfEnded();
-            CheckSequence(sequence, _nextSequence + _room.Records);
-            if (!HasRoom(RecordBatch.Footprint(record.Length)) || !_room.IsEmpty)
-            {
-                waiter = new RoomWaiter(copyIfWaiting ? record.ToArray() : record, null, sequence, 1, _parts.Signals.Create<Placed>());
-                _room.Add(waiter);
-                placed = default;
-                return false;
-            }
-            placed = Place(record.Span);
-            pump = MaySend();
-        }
-        if (pump)
-            Pump();
-        waiter = null!;
-        return true;
-    }
-
-    private bool TryTakeBatch(Batch batch, ulong records, out RoomWaiter waiter)
-    {
-        bool pump;
-        lock (_gate)
-        {
-            ThrowIfEnded();
-            if (!HasRoom(batch.Length) || !_room.IsEmpty)
-            {
-                waiter = new RoomWaiter(default, batch, null, records, _parts.Signals.Create<Placed>());
-                _room.Add(waiter);
-                return false;
-            }
-            PlaceBatch(batch);
-            pump = MaySend();
-        }
-        if (pump)
-            Pump();
-        waiter = null!;
-        return true;
-    }
-
-    private async ValueTask<AppendResult> AppendWhenTakenAsync(RoomWaiter waiter, CancellationToken cancellation)
-    {
-        var placed = await TakenAsync(waiter, cancellation);
-        return await Wait(placed, cancellation);
-    }
-
-    private async ValueTask<OperationId> EnqueueWhenTakenAsync(RoomWaiter waiter, CancellationToken cancellation) =>
-        OperationOf(await TakenAsync(waiter, cancellation));
-
-    /// <summary>Waits for room, for as long as an append may take. Who gives up leaves nothing behind.</summary>
-    private async Task<Placed> TakenAsync(RoomWaiter waiter, CancellationToken cancellation)
-    {
-        try
-        {
-            var limit = _options.AppendTimeout ?? Timeout.InfiniteTimeSpan;
-            return await waiter.Taken.Task.WaitAsync(limit, _parts.Time, cancellation);
-        }
-        catch (Exception e) when (e is TimeoutException or OperationCanceledException)
-        {
-            lock (_gate)
-            {
-                if (waiter.End.Place is { } placed)
-                    return placed;
-                if (!waiter.IsOver)
-                    _room.GiveUp(waiter);
-            }
-            if (e is OperationCanceledException)
-                throw NotTaken(cancellation);
-            throw new DeadlineExceededException(
-                $"The record was not taken within {_options.AppendTimeout}: the writer's buffer of {_options.MaxBufferedBytes} bytes is full. It is not in the file and will not be.",
-                inDoubt: false);
-        }
-    }
-
-    private ValueTask<AppendResult> Wait(Placed placed, CancellationToken cancellation) =>
-        cancellation.CanBeCanceled || _options.AppendTimeout is not null
-            ? AppendWaiter.Start(_parts.Signals, placed.Batch, placed.Index, OperationOf(placed), _options.AppendTimeout, _parts.Time, cancellation)
-            : placed.Batch.TaskOf(placed.Index);
-
-    private OperationId OperationOf(Placed placed) =>
-        new(_writer, _epoch, IsAnonymous ? 0 : placed.Batch.FirstSequence + (ulong)placed.Index);
-
-    private static void CheckSequence(ulong? sequence, ulong next)
-    {
-        if (sequence is { } given && given != next)
-            throw new ArgumentOutOfRangeException(nameof(sequence), given, $"The next sequence of this writer is {next}; {given} was given. Sequences are dense and each is given once.");
+        return done is not null;
     }
 
     /// <summary>Under the lock.</summary>
@@ -340,88 +175,11 @@ internal sealed class AppendPipeline
             throw _end();
     }
 
-    /// <summary>Under the lock. One record is always taken.</summary>
-    private bool HasRoom(int bytes) => _buffered == 0 || _buffered + bytes <= _options.MaxBufferedBytes;
-
-    /// <summary>Under the lock.</summary>
-    private Placed Place(ReadOnlySpan<byte> record)
-    {
-        if (_open is not null && !_open.Fits(record.Length, _maxBatchBytes))
-            CloseOpen();
-        int footprint = RecordBatch.Footprint(record.Length);
-        _open ??= new Batch(_parts.Signals, _nextSequence, _nextOrdinal++, Math.Max(footprint, Math.Min(_lastBatchBytes, _maxBatchBytes)));
-        int index = _open.Add(record);
-        _nextSequence++;
-        _buffered += footprint;
-        return new Placed(_open, index);
-    }
-
-    /// <summary>Under the lock.</summary>
-    private void PlaceBatch(Batch batch)
-    {
-        CloseOpen();
-        batch.Place(_nextSequence, _nextOrdinal++);
-        _nextSequence += (ulong)batch.Count;
-        _buffered += batch.Length;
-        _unacked.Add(batch);
-    }
-
-    /// <summary>Under the lock.</summary>
-    private void CloseOpen()
-    {
-        if (_open is null)
-            return;
-        _lastBatchBytes = _open.Length;
-        _unacked.Add(_open);
-        _open = null;
-    }
-
-    /// <summary>Under the lock: takes what waits, as far as there is room.</summary>
-    private void TakeWaiting()
-    {
-        while (_room.Peek() is { } waiter)
-        {
-            if (!waiter.IsFlush && !HasRoom(waiter.Batch?.Length ?? RecordBatch.Footprint(waiter.Record.Length)))
-                return;
-            _room.Take();
-            if (waiter.IsFlush)
-            {
-                Taken(waiter, default);
-            }
-            else if (waiter.Sequence is { } given && given != _nextSequence)
-            {
-                NotTaken(waiter, new ArgumentOutOfRangeException(
-                    "sequence", given, $"The next sequence of this writer is {_nextSequence}; {given} was given, and the append before it was given up."));
-            }
-            else if (waiter.Batch is { } batch)
-            {
-                PlaceBatch(batch);
-                Taken(waiter, new Placed(batch, 0));
-            }
-            else
-            {
-                Taken(waiter, Place(waiter.Record.Span));
-            }
-        }
-    }
-
-    private void Taken(RoomWaiter waiter, Placed placed)
-    {
-        waiter.End = (placed, null);
-        _parts.Signals.Set(waiter.Taken, placed);
-    }
-
-    private void NotTaken(RoomWaiter waiter, Exception failure)
-    {
-        waiter.End = (null, failure);
-        _parts.Signals.Fail(waiter.Taken, failure);
-    }
-
     // ---- Step 2: sending
 
     /// <summary>Under the lock.</summary>
     private bool MaySend() =>
-        !_isPumping && _state == State.Sending && _inFlight < _options.MaxInFlightBatches && (_open is not null || _unacked.HasUnsent);
+        !_isPumping && _state == State.Sending && _inFlight < _maxInFlight && (_intake.HasOpen || _unacked.HasUnsent);
 
     /// <summary>Sends what may leave, in order, unless another thread is at it.</summary>
     private void Pump()
@@ -440,7 +198,7 @@ internal sealed class AppendPipeline
                 if (!MaySend())
                     return;
                 if (!_unacked.HasUnsent)
-                    CloseOpen();
+                    _intake.CloseOpen();
                 batch = _unacked.TakeUnsent()!;
                 batch.Attempts++;
                 payload = batch.RetainPayload();
@@ -461,9 +219,9 @@ internal sealed class AppendPipeline
     {
         Handle = tail.Handle.Value,
         KnownBallot = known.Value,
-        Writer = _writer.Value,
-        Epoch = _epoch,
-        FirstSequence = IsAnonymous ? 0 : batch.FirstSequence,
+        Writer = _identity.Writer.Value,
+        Epoch = _identity.Epoch,
+        FirstSequence = _identity.IsAnonymous ? 0 : batch.FirstSequence,
         RecordCount = (uint)batch.Count,
         PayloadCrc = batch.Crc,
     };
@@ -517,34 +275,16 @@ internal sealed class AppendPipeline
             case AppendStatus.OutOfOrder:
                 OnOutOfOrder(batch, reply, ballot, generation, acknowledged);
                 break;
+            case AppendStatus.UnknownWriter when !IsDefinite(ballot, generation):
+                Recover(Doubt.NoPrimary, "UNKNOWN_WRITER of an older ballot", generation, ballot);
+                break;
             case AppendStatus.UnknownWriter:
-                if (IsDefinite(ballot, generation))
-                {
-                    EndBy(batch, generation, () => new WriterExpiredException(
-                        $"The file {_file.Path} has forgotten writer {_writer} (idle for too long). Open the writer again. {reply.Detail}".TrimEnd()));
-                }
-                else
-                {
-                    Recover(Doubt.NoPrimary, "UNKNOWN_WRITER of an older ballot", generation, ballot);
-                }
-                break;
             case AppendStatus.Fenced:
-                EndBy(batch, generation, () => new WriterFencedException(
-                    $"Writer {_writer} of {_file.Path} was opened again by somebody else; this incarnation (epoch {_epoch}) appends no more. Let only one process use a writer name."));
-                break;
             case AppendStatus.OperationIdReused:
-                EndBy(batch, generation, () => new OperationIdReusedException(
-                    $"Sequence {batch.FirstSequence} of writer {_writer} in {_file.Path} was used before for other bytes. Give a retry the same bytes."));
-                break;
             case AppendStatus.TooBig:
-                EndBy(batch, generation, () => new RecordTooLargeException("batch", batch.Length, ChunkLimits.MaxBatchPayload(_file.ChunkCapacity)));
-                break;
             case AppendStatus.TooManyWriters:
-                EndBy(batch, generation, () => new TooManyWritersException($"{_file.Path} has as many writers as it may. Reuse writer names. {reply.Detail}".TrimEnd()));
-                break;
             case AppendStatus.Refused:
-                EndBy(batch, generation, () => new AppendRefusedException(
-                    $"The primary {tail.Primary.Address} refused a batch of writer {_writer} in {_file.Path}: {reply.Detail}"));
+                EndBy(batch, generation, AppendRefusal.CauseOf(reply, _file, _identity.Writer, _identity.Epoch, batch.Length)!);
                 break;
             case AppendStatus.Unspecified:
             case AppendStatus.Retry:
@@ -573,15 +313,14 @@ internal sealed class AppendPipeline
                 return;
             batch.IsAcknowledged = true;
             _backoff.Reset();
-            _buffered -= batch.Length;
             _lastCommitted = Math.Max(_lastCommitted, batch.LastSequence);
             _unacked.DropAcknowledged();
-            long oldest = _unacked.Oldest?.Ordinal ?? _open?.Ordinal ?? long.MaxValue;
+            long oldest = _intake.OldestOrdinal ?? long.MaxValue;
             while (_flushes.TryPeek(out var flush) && flush.Ordinal < oldest)
                 _parts.Signals.Set(_flushes.Dequeue().Done, true);
-            TakeWaiting();
+            _intake.Free(batch.Length);
         }
-        batch.Commit(new CommittedBatch(_writer, _epoch, place, _file.ChunkCapacity, reply.TimeMs));
+        batch.Commit(new CommittedBatch(_identity, place, _file.ChunkCapacity, reply.TimeMs));
     }
 
     /// <summary>The batches before it got lost on the way and will be sent again; unless the cluster forgot what it had acknowledged before that.</summary>
@@ -591,7 +330,7 @@ internal sealed class AppendPipeline
         if (isDefinite && reply.LastSequence < acknowledged)
         {
             EndBy(batch, generation, () => new AcknowledgedRecordsLostException(
-                $"{_file.Path} ends at sequence {reply.LastSequence} of writer {_writer}, but {acknowledged} was acknowledged. Replicas were lost or replaced by older ones; ask the operator."));
+                $"{_file.Path} ends at sequence {reply.LastSequence} of writer {_identity.Writer}, but {acknowledged} was acknowledged. Replicas were lost or replaced by older ones; ask the operator."));
             return;
         }
         Recover(isDefinite ? Doubt.SendAgain : Doubt.NoPrimary, "OUT_OF_ORDER", generation, ballot);
@@ -641,7 +380,7 @@ internal sealed class AppendPipeline
             _inFlight = 0;
             suspect = _tail;
         }
-        _parts.Logger.AppendsSentAgain(_writer.Value, _file.Path, reason, suspect.Handle.ToString());
+        _parts.Logger.AppendsSentAgain(_identity.Writer.Value, _file.Path, reason, suspect.Handle.ToString());
         _ = RecoverAsync(doubt, reason);
     }
 
@@ -695,7 +434,7 @@ internal sealed class AppendPipeline
                 return tail;
             var (wait, attempts) = NextWait();
             if (attempts == 5)
-                _parts.Logger.NoPrimary(_writer.Value, _file.Path, attempts, $"{reason}; {answer.Reason}");
+                _parts.Logger.NoPrimary(_identity.Writer.Value, _file.Path, attempts, $"{reason}; {answer.Reason}");
             await Task.Delay(wait, _parts.Time, _ended.Token);
         }
     }
@@ -732,8 +471,8 @@ internal sealed class AppendPipeline
     /// </summary>
     public void End(Func<SemelException> cause, Batch? refused)
     {
-        var aborted = new FailedBatch(_writer, _epoch, inDoubt: false, cause);
-        var doubtful = new FailedBatch(_writer, _epoch, inDoubt: true, cause);
+        var aborted = new FailedBatch(_identity, inDoubt: false, cause);
+        var doubtful = new FailedBatch(_identity, inDoubt: true, cause);
         Batch? oldest;
         Batch? open;
         bool anyInDoubt = false;
@@ -744,47 +483,34 @@ internal sealed class AppendPipeline
             _state = State.Ended;
             _end = cause;
             oldest = _unacked.Oldest;
-            open = _open;
-            _open = null;
+            open = _intake.End(cause);
             for (var batch = oldest; batch is not null; batch = batch.Next)
                 anyInDoubt |= !batch.IsAcknowledged && batch.Attempts > 0;
-            while (_room.Peek() is { } waiter)
-            {
-                _room.Take();
-                NotTaken(waiter, cause());
-            }
             while (_flushes.TryDequeue(out var flush))
                 _parts.Signals.Fail(flush.Done, anyInDoubt
                     ? new AppendInDoubtException($"Not everything that was flushed is known to be in the file: {cause().Message}", [], cause())
                     : cause());
         }
-        _parts.Logger.WriterEnded(_writer.Value, _file.Path, cause().Message);
+        _parts.Logger.WriterEnded(_identity.Writer.Value, _file.Path, cause().Message);
         bool isRefused = false;
         for (var batch = oldest; batch is not null; batch = batch.Next)
         {
             isRefused |= batch == refused && batch.Attempts == 1;
             if (!batch.IsAcknowledged)
-                batch.Fail(batch.Attempts == 0 || (isRefused && (batch == refused || !IsAnonymous)) ? aborted : doubtful);
+                batch.Fail(batch.Attempts == 0 || (isRefused && (batch == refused || !_identity.IsAnonymous)) ? aborted : doubtful);
         }
         open?.Fail(aborted);
         _ended.Cancel();
     }
 
-    /// <summary>Flushes for at most <paramref name="bound"/>, then ends the writer.</summary>
-    public async Task CloseAsync(TimeSpan bound)
+    /// <summary>Ends the writer as closed.</summary>
+    public void Close()
     {
-        try
-        {
-            await FlushAsync(CancellationToken.None).WaitAsync(bound, _parts.Time);
-        }
-        catch (Exception e) when (e is SemelException or TimeoutException)
-        {
-        }
         long left;
         lock (_gate)
-            left = _state == State.Ended ? 0 : _buffered;
+            left = _state == State.Ended ? 0 : _intake.BufferedBytes;
         if (left > 0)
-            _parts.Logger.ClosedInDoubt(_writer.Value, _file.Path, left);
+            _parts.Logger.ClosedInDoubt(_identity.Writer.Value, _file.Path, left);
         End(() => new WriterClosedException($"The writer of {_file.Path} was closed."), refused: null);
     }
 }

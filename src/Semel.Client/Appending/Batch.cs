@@ -178,17 +178,14 @@ internal sealed class Batch(Signals signals, ulong firstSequence, long ordinal, 
 internal abstract class BatchOutcome
 {
     public abstract AppendResult ResultOf(Batch batch, int index);
-
-    protected static OperationId OperationOf(Batch batch, int index, WriterId writer, uint epoch) =>
-        new(writer, epoch, writer == WriterId.Anonymous ? 0 : batch.FirstSequence + (ulong)index);
 }
 
 /// <summary>It is in the file. Without a place, it was there so long before that the place is forgotten.</summary>
-internal sealed class CommittedBatch(WriterId writer, uint epoch, (ulong ChunkIndex, uint Offset)? place, uint capacity, long timeMs) : BatchOutcome
+internal sealed class CommittedBatch(AppendIdentity identity, (ulong ChunkIndex, uint Offset)? place, uint capacity, long timeMs) : BatchOutcome
 {
     public override AppendResult ResultOf(Batch batch, int index)
     {
-        var operation = OperationOf(batch, index, writer, epoch);
+        var operation = identity.Operation(batch, index);
         if (place is not var (chunkIndex, offset))
             return new AppendResult { Operation = operation, Replayed = true };
         return new AppendResult
@@ -202,10 +199,10 @@ internal sealed class CommittedBatch(WriterId writer, uint epoch, (ulong ChunkIn
 }
 
 /// <summary>It is aborted or in doubt. Each record gets an exception of its own.</summary>
-internal sealed class FailedBatch(WriterId writer, uint epoch, bool inDoubt, Func<SemelException> cause) : BatchOutcome
+internal sealed class FailedBatch(AppendIdentity identity, bool inDoubt, Func<SemelException> cause) : BatchOutcome
 {
     public override AppendResult ResultOf(Batch batch, int index) =>
-        throw (inDoubt ? AppendDoubt.Of(OperationOf(batch, index, writer, epoch), cause()) : cause());
+        throw (inDoubt ? AppendDoubt.Of(identity.Operation(batch, index), cause()) : cause());
 }
 
 /// <summary>The words for an append in doubt.</summary>

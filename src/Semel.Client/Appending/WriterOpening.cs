@@ -1,8 +1,8 @@
 using System.Globalization;
 using Semel.Client.Cluster;
-using Semel.Protocol;
 using Semel.Protocol.Identity;
 using Semel.Protocol.Messages;
+using Semel.Protocol.Wires;
 
 namespace Semel.Client.Appending;
 
@@ -27,9 +27,7 @@ internal sealed class WriterOpening(ClientParts parts)
         if (options.Delivery == Delivery.AtLeastOnce)
         {
             var (file, tail) = await _locator.FindAsync(path, 0, null, cancellation);
-            var pipeline = new AppendPipeline(
-                parts, _locator, file, tail, Ballot.OfVersion(tail.Version), WriterId.Anonymous, 0, 0, options);
-            return new RecordWriter(pipeline, path, "", 0, 0, parts.Options.OperationTimeout);
+            return Open(file, tail, Ballot.OfVersion(tail.Version), AppendIdentity.Anonymous, "", 0, options);
         }
 
         // Step 1
@@ -37,11 +35,19 @@ internal sealed class WriterOpening(ClientParts parts)
         var request = new RegisterWriterRequest { Path = path, Name = name };
         var answer = await parts.Master.AskAsync<RegisterWriterReply>(MessageKind.RegisterWriter, request, cancellation);
         var registered = answer.OrThrow(path);
-        return await InitAsync(path, name, new WriterId(registered.Writer), registered.Epoch, registered.FileId, options, cancellation);
+        return await InitAsync(path, name, new AppendIdentity(new WriterId(registered.Writer), registered.Epoch), registered.FileId, options, cancellation);
+    }
+
+    private RecordWriter Open(TargetFile file, Tail tail, Ballot known, AppendIdentity identity, string name, ulong lastSequence, WriterOptions options)
+    {
+        parts.Logger.WriterOpened(identity.Writer.Value, identity.Epoch, file.Path, lastSequence);
+        var pipeline = new AppendPipeline(parts, _locator, file, tail, known, identity, lastSequence, options);
+        var appender = new RecordAppender(parts, pipeline, identity, file.ChunkCapacity, lastSequence, options);
+        return new RecordWriter(appender, file.Path, name, identity, parts);
     }
 
     private async Task<RecordWriter> InitAsync(
-        string path, string name, WriterId writer, uint epoch, ulong fileId, WriterOptions options, CancellationToken cancellation)
+        string path, string name, AppendIdentity identity, ulong fileId, WriterOptions options, CancellationToken cancellation)
     {
         var backoff = new Backoff(parts.Jitter);
         var patience = new Patience();
@@ -59,7 +65,7 @@ internal sealed class WriterOpening(ClientParts parts)
             knownOf = tail.Handle;
 
             // Step 3
-            var init = new InitWriterRequest { Handle = tail.Handle.Value, KnownBallot = known.Value, Writer = writer.Value, Epoch = epoch };
+            var init = new InitWriterRequest { Handle = tail.Handle.Value, KnownBallot = known.Value, Writer = identity.Writer.Value, Epoch = identity.Epoch };
             var timeout = patience.Timeout < AttemptTimeout ? patience.Timeout : AttemptTimeout;
             var result = await tail.Primary.CallAsync(MessageKind.InitWriter, init, default, timeout, cancellation);
             result.Payload.Release();
@@ -70,14 +76,9 @@ internal sealed class WriterOpening(ClientParts parts)
                 var reply = result.Answer<AppendReply>();
                 var ballot = new Ballot(reply.Ballot);
                 if (reply.Status is AppendStatus.Committed or AppendStatus.AlreadyCommitted)
-                {
-                    var best = ballot > known ? ballot : known;
-                    var pipeline = new AppendPipeline(parts, _locator, file, tail, best, writer, epoch, reply.LastSequence, options);
-                    parts.Logger.WriterOpened(writer.Value, epoch, path, reply.LastSequence);
-                    return new RecordWriter(pipeline, path, name, writer.Value, epoch, parts.Options.OperationTimeout);
-                }
-                if (FinalRefusal(reply, path, name) is { } refusal && (ballot >= known || reply.Status != AppendStatus.UnknownWriter))
-                    throw refusal;
+                    return Open(file, tail, ballot > known ? ballot : known, identity, name, reply.LastSequence, options);
+                if (AppendRefusal.CauseOf(reply, file, identity.Writer, identity.Epoch, 0) is { } cause && (ballot >= known || reply.Status != AppendStatus.UnknownWriter))
+                    throw cause();
                 if (reply.Status == AppendStatus.NotPrimary)
                     suspect = tail;
                 if (ballot > known)
@@ -86,9 +87,9 @@ internal sealed class WriterOpening(ClientParts parts)
             }
             else
             {
-                if (result.Outcome == Protocol.Wires.CallOutcome.TimedOut)
+                if (result.Outcome == CallOutcome.TimedOut)
                     patience.Silent();
-                if (result.Outcome != Protocol.Wires.CallOutcome.TimedOut || patience.Silences >= 2)
+                if (result.Outcome != CallOutcome.TimedOut || patience.Silences >= 2)
                     suspect = tail;
                 reason = result.Detail ?? result.Outcome.ToString();
             }
@@ -102,15 +103,4 @@ internal sealed class WriterOpening(ClientParts parts)
             await Task.Delay(wait, parts.Time, cancellation);
         }
     }
-
-    private static SemelException? FinalRefusal(AppendReply reply, string path, string name) => reply.Status switch
-    {
-        AppendStatus.Fenced => new WriterFencedException(
-            $"The writer '{name}' of {path} was opened by somebody else at the same time. Let only one process use a writer name."),
-        AppendStatus.TooManyWriters => new TooManyWritersException($"{path} has as many writers as it may. Reuse writer names. {reply.Detail}".TrimEnd()),
-        AppendStatus.UnknownWriter => new WriterExpiredException($"The file {path} has forgotten the writer '{name}'. Take another name. {reply.Detail}".TrimEnd()),
-        AppendStatus.Refused or AppendStatus.OperationIdReused or AppendStatus.TooBig => new AppendRefusedException(
-            $"The primary of {path} refused the writer '{name}': {reply.Detail}"),
-        _ => null,
-    };
 }
