@@ -47,6 +47,9 @@ internal sealed class SimulatedCluster
     /// <summary>What a disk is like when nothing is wrong with it.</summary>
     public DiskFaults UsualDisk { get; set; } = DiskFaults.None;
 
+    /// <summary>Nothing bad happens any more.</summary>
+    public bool IsHealed { get; private set; }
+
     public void Start()
     {
         foreach (var server in Servers)
@@ -77,6 +80,7 @@ internal sealed class SimulatedCluster
     /// <summary>All machines have power, all processes run, disks and network are good.</summary>
     public void Heal()
     {
+        IsHealed = true;
         Network.Faults = Network.Faults with { Loss = 0, Duplication = 0, Tail = 0 };
         Network.MendAll();
         foreach (var server in Servers)
