@@ -33,13 +33,14 @@ public sealed class SemelClient : IAsyncDisposable
     private readonly IAsyncDisposable? _ownWire;
 
     internal SemelClient(IWire wire, string master, SemelClientOptions options, TimeProvider time, Random random, ILoggerFactory loggers)
-        : this(wire, master, options, time, random, loggers, ownWire: null) { }
+        : this(wire, master, options, time, random, loggers, SynchronizationContext.Current, ownWire: null) { }
 
     private SemelClient(
-        IWire wire, string master, SemelClientOptions options, TimeProvider time, Random random, ILoggerFactory loggers, IAsyncDisposable? ownWire)
+        IWire wire, string master, SemelClientOptions options, TimeProvider time, Random random, ILoggerFactory loggers,
+        SynchronizationContext? ambient, IAsyncDisposable? ownWire)
     {
         options.Validate();
-        _parts = new ClientParts(wire, master, options, time, random, loggers);
+        _parts = new ClientParts(wire, master, options, time, random, loggers, ambient);
         _ownWire = ownWire;
     }
 

@@ -48,7 +48,7 @@ internal sealed class Replica
         Log = log;
         var metadata = log.Files.Metadata;
         (_promised, _lastView) = (metadata.Promised, metadata.LastView);
-        Committed = Math.Min(log.CommittedHint, log.Tail);
+        Committed = Math.Min(Math.Max(log.CommittedHint, metadata.Committed), log.Tail);
         _sealRecorded = IsSealed && metadata.Sealed;
         _suspect = found && InMemory && !_sealRecorded && metadata.BootId != log.Files.BootId;
         Watch = new CommitWatch(Bound());
@@ -99,7 +99,7 @@ internal sealed class Replica
         try
         {
             if (found)
-                await Log.Files.FlushAllAsync();   // before the first vote or promise: what the scan found may not be durable
+                await Log.Files.MakeDurableAsync(Committed);   // before the first vote or promise: what the scan found may not be durable
             Held = Log.Tail;
             var reader = _mailbox.Reader;
             while (!_stopped && await reader.WaitToReadAsync())

@@ -26,5 +26,5 @@ internal sealed class ChunkServerSettings : ProcessSettings
         new("log_level", SettingKind.OneOf, s => s, nameof(LogLevel), "From which severity on events are logged."),
         new("log_format", SettingKind.OneOf, s => s, nameof(LogFormat), "Lines for people or JSON for programs, both to standard error."),
     ],
-    _ => []);
+    s => s.Server);
 }

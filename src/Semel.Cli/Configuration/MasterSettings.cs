@@ -1,4 +1,3 @@
-using Semel.Cli.Terminal;
 using Semel.Master;
 
 namespace Semel.Cli.Configuration;
@@ -19,13 +18,26 @@ internal sealed class MasterSettings : ProcessSettings
         new("bind", SettingKind.ListenAddress, s => s.Master, nameof(MasterOptions.BindAddress), "Where the master takes calls of clients and chunk servers."),
         new("http", SettingKind.HttpAddress, s => s, nameof(Http), "Where health, metrics and status are served."),
         new("data", SettingKind.Text, s => s, nameof(Data), "Directory of the operation log. One process at a time."),
-        new("chunk_size", SettingKind.Size, s => s.Master, nameof(MasterOptions.ChunkCapacity), "Bytes that a new chunk may hold. A record may have a quarter of it, at most 16 MiB."),
+        new("chunk_size", SettingKind.Size, s => s.Master, nameof(MasterOptions.ChunkCapacity), "Bytes that a chunk of a new file may hold; existing files keep theirs. A record may have a quarter of it, at most 16 MiB."),
         new("replicas", SettingKind.Number, s => s.Master, nameof(MasterOptions.Replicas), "Copies of each chunk, for files that do not say otherwise."),
-        new("min_members", SettingKind.Number, s => s.Master, nameof(MasterOptions.MinMembers), "With fewer copies than this a chunk takes no more records; a new chunk is begun elsewhere."),
+        new("min_members", SettingKind.Number, s => s.Master, nameof(MasterOptions.MinMembers), "With fewer members than this a chunk takes no records; a file with fewer replicas needs only those."),
+        new("heartbeat_interval", SettingKind.Duration, s => s.Master, nameof(MasterOptions.HeartbeatInterval), "Time between two heartbeats of a chunk server."),
+        new("dead_after", SettingKind.Duration, s => s.Master, nameof(MasterOptions.DeadAfter), "A chunk server that was silent for this long counts as dead. At least two heartbeats."),
+        new("lease_duration", SettingKind.Duration, s => s.Master, nameof(MasterOptions.LeaseDuration), "How long a primary goes on without word from the master; safety does not rest on it. At least three heartbeats."),
+        new("promise_wait", SettingKind.Duration, s => s.Master, nameof(MasterOptions.PromiseWait), "How long a view change waits for the other members once one has answered."),
+        new("call_timeout", SettingKind.Duration, s => s.Master, nameof(MasterOptions.CallTimeout), "How long a call to a chunk server may take."),
+        new("longest_retry_pause", SettingKind.Duration, s => s.Master, nameof(MasterOptions.LongestRetryPause), "Longest pause between two attempts at a chunk that has no usable member or no server to be made on."),
+        new("complaint_pause", SettingKind.Duration, s => s.Master, nameof(MasterOptions.ComplaintPause), "Complaints about a primary that was granted less than this ago change nothing: it may still be recovering."),
+        new("short_seal_pause", SettingKind.Duration, s => s.Master, nameof(MasterOptions.ShortSealPause), "A file whose chunk lost a member is given a new chunk with all replicas at most this often, unless a server came back."),
+        new("repair_grace", SettingKind.Duration, s => s.Master, nameof(MasterOptions.RepairGrace), "A sealed chunk is copied when it has lacked a replica for this long."),
+        new("parallel_clones", SettingKind.Number, s => s.Master, nameof(MasterOptions.ParallelClones), "Chunks that are copied at a time in the whole cluster."),
+        new("parallel_clones_per_server", SettingKind.Number, s => s.Master, nameof(MasterOptions.ParallelClonesPerServer), "Chunks that are copied to one server at a time."),
+        new("parallel_view_changes", SettingKind.Number, s => s.Master, nameof(MasterOptions.ParallelViewChanges), "View changes that run at a time: a server with many primaries that restarts needs one for each."),
+        new("handle_block", SettingKind.Number, s => s.Master, nameof(MasterOptions.HandleBlock), "Chunk handles that one log entry reserves; a restart of the master leaves the rest of them unused."),
+        new("max_writer_names_per_file", SettingKind.Number, s => s.Master, nameof(MasterOptions.MaxWriterNamesPerFile), "Names of writers that one file may have."),
+        new("allow_unclean_recovery", SettingKind.Switch, s => s.Master, nameof(MasterOptions.AllowUncleanRecovery), "For files with memory durability: when all members of a chunk lost their memory at once, go on with what the disks have, which may lack acknowledged records."),
         new("log_level", SettingKind.OneOf, s => s, nameof(LogLevel), "From which severity on events are logged."),
         new("log_format", SettingKind.OneOf, s => s, nameof(LogFormat), "Lines for people or JSON for programs, both to standard error."),
     ],
-    s => s.Master.MinMembers > s.Master.Replicas
-        ? [$"min_members: {s.Master.MinMembers} is more than replicas: {s.Master.Replicas}. Lower min_members or raise replicas."]
-        : []);
+    s => s.Master);
 }

@@ -1,4 +1,6 @@
+using System.ComponentModel.DataAnnotations;
 using System.Text;
+using System.Text.RegularExpressions;
 using Semel.Cli.Terminal;
 
 namespace Semel.Cli.Configuration;
@@ -8,7 +10,9 @@ namespace Semel.Cli.Configuration;
 /// and of flags are refused with the nearest known one; all faults are reported at once.
 /// </summary>
 /// <param name="role"><c>master</c> or <c>chunkserver</c>.</param>
-internal sealed class RoleSchema<TRole>(string role, IReadOnlyList<Setting<TRole>> settings, Func<TRole, IEnumerable<string>> faultsOfAll) where TRole : new()
+/// <param name="settings">All keys.</param>
+/// <param name="options">The role's options, which know what must hold between several of them.</param>
+internal sealed class RoleSchema<TRole>(string role, IReadOnlyList<Setting<TRole>> settings, Func<TRole, object> options) where TRole : new()
 {
     public string Role { get; } = role;
     public IReadOnlyList<Setting<TRole>> Settings { get; } = settings;
@@ -34,7 +38,7 @@ internal sealed class RoleSchema<TRole>(string role, IReadOnlyList<Setting<TRole
         foreach (var (key, value, flag) in flags)
             Set(role, key, value, $"{flag}: ", faults);
         if (faults.Count == 0)
-            faults.AddRange(faultsOfAll(role));
+            faults.AddRange(FaultsBetween(role));
         return faults.Count == 0 ? role : throw CommandException.Usage(string.Join("\n", faults));
     }
 
@@ -69,6 +73,15 @@ internal sealed class RoleSchema<TRole>(string role, IReadOnlyList<Setting<TRole
         foreach (var setting in Settings)
             text.Append($"| `{setting.Name}` | {(setting.Default.Length == 0 ? "" : $"`{setting.Default}`")} | {setting.Values} | {setting.Description} |\n");
         return text.ToString();
+    }
+
+    /// <summary>What the options themselves find wrong, in the words of the keys.</summary>
+    private IEnumerable<string> FaultsBetween(TRole role)
+    {
+        var results = new List<ValidationResult>();
+        Validator.TryValidateObject(options(role), new ValidationContext(options(role)), results, validateAllProperties: true);
+        var names = Settings.ToDictionary(s => s.PropertyName, s => s.Name);
+        return results.Select(r => Regex.Replace(r.ErrorMessage ?? "", "[A-Za-z]+", word => names.GetValueOrDefault(word.Value, word.Value)));
     }
 
     private void Set(TRole role, string key, string value, string place, List<string> faults)

@@ -1,6 +1,7 @@
 using Semel.Client;
 using Semel.Protocol;
 using Semel.Protocol.Wires;
+using Semel.Storage.DataDirectories;
 using Semel.Storage.Disks;
 
 namespace Semel.Cli.Terminal;
@@ -32,7 +33,7 @@ internal static class Failures
         SemelException => ExitCode.Failed,
 
         // The servers and this process
-        AddressUnavailableException => ExitCode.Conflict,
+        AddressUnavailableException or DirectoryInUseException or DataDirectoryException => ExitCode.Conflict,
         UnauthorizedAccessException => ExitCode.NotPermitted,
         OperationCanceledException or TimeoutException => ExitCode.Temporary,
         _ => ExitCode.Failed,

@@ -67,7 +67,7 @@ internal sealed class AppendPipeline
     // All of this is guarded by _gate.
     private readonly UnackedBatches _unacked = new();
     private readonly RoomQueue _room = new();
-    private readonly Queue<(long Ordinal, TaskCompletionSource Done)> _flushes = new();
+    private readonly Queue<(long Ordinal, TaskCompletionSource<bool> Done)> _flushes = new();
     private readonly Backoff _backoff;
     private readonly Patience _patience = new();
     private State _state = State.Sending;
@@ -169,7 +169,7 @@ internal sealed class AppendPipeline
         if (cancellation.IsCancellationRequested)
             throw NotTaken(cancellation);
 
-        var batch = new Batch(0, 0, (int)bytes);
+        var batch = new Batch(_parts.Signals, 0, 0, (int)bytes);
         foreach (var record in records)
             batch.Add(record.Span);
         if (!TryTakeBatch(batch, (ulong)records.Count, out var waiter))
@@ -207,7 +207,7 @@ internal sealed class AppendPipeline
             }
             else
             {
-                behind = new RoomWaiter(default, null, null, 0);
+                behind = new RoomWaiter(default, null, null, 0, _parts.Signals.Create<Placed>());
                 _room.Add(behind);
                 done = Task.CompletedTask;
             }
@@ -226,7 +226,7 @@ internal sealed class AppendPipeline
     {
         if (_unacked.Oldest is null && _open is null)
             return Task.CompletedTask;
-        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var done = _parts.Signals.Create<bool>();
         _flushes.Enqueue((_nextOrdinal - 1, done));
         return done.Task;
     }
@@ -250,7 +250,7 @@ internal sealed class AppendPipeline
             CheckSequence(sequence, _nextSequence + _room.Records);
             if (!HasRoom(RecordBatch.Footprint(record.Length)) || !_room.IsEmpty)
             {
-                waiter = new RoomWaiter(copyIfWaiting ? record.ToArray() : record, null, sequence, 1);
+                waiter = new RoomWaiter(copyIfWaiting ? record.ToArray() : record, null, sequence, 1, _parts.Signals.Create<Placed>());
                 _room.Add(waiter);
                 placed = default;
                 return false;
@@ -272,7 +272,7 @@ internal sealed class AppendPipeline
             ThrowIfEnded();
             if (!HasRoom(batch.Length) || !_room.IsEmpty)
             {
-                waiter = new RoomWaiter(default, batch, null, records);
+                waiter = new RoomWaiter(default, batch, null, records, _parts.Signals.Create<Placed>());
                 _room.Add(waiter);
                 return false;
             }
@@ -306,9 +306,9 @@ internal sealed class AppendPipeline
         {
             lock (_gate)
             {
-                if (waiter.Taken.Task.IsCompletedSuccessfully)
-                    return waiter.Taken.Task.Result;
-                if (!waiter.Taken.Task.IsCompleted)
+                if (waiter.End.Place is { } placed)
+                    return placed;
+                if (!waiter.IsOver)
                     _room.GiveUp(waiter);
             }
             if (e is OperationCanceledException)
@@ -321,7 +321,7 @@ internal sealed class AppendPipeline
 
     private ValueTask<AppendResult> Wait(Placed placed, CancellationToken cancellation) =>
         cancellation.CanBeCanceled || _options.AppendTimeout is not null
-            ? AppendWaiter.Start(placed.Batch, placed.Index, OperationOf(placed), _options.AppendTimeout, _parts.Time, cancellation)
+            ? AppendWaiter.Start(_parts.Signals, placed.Batch, placed.Index, OperationOf(placed), _options.AppendTimeout, _parts.Time, cancellation)
             : placed.Batch.TaskOf(placed.Index);
 
     private OperationId OperationOf(Placed placed) =>
@@ -349,7 +349,7 @@ internal sealed class AppendPipeline
         if (_open is not null && !_open.Fits(record.Length, _maxBatchBytes))
             CloseOpen();
         int footprint = RecordBatch.Footprint(record.Length);
-        _open ??= new Batch(_nextSequence, _nextOrdinal++, Math.Max(footprint, Math.Min(_lastBatchBytes, _maxBatchBytes)));
+        _open ??= new Batch(_parts.Signals, _nextSequence, _nextOrdinal++, Math.Max(footprint, Math.Min(_lastBatchBytes, _maxBatchBytes)));
         int index = _open.Add(record);
         _nextSequence++;
         _buffered += footprint;
@@ -386,23 +386,35 @@ internal sealed class AppendPipeline
             _room.Take();
             if (waiter.IsFlush)
             {
-                waiter.Taken.SetResult(default);
+                Taken(waiter, default);
             }
             else if (waiter.Sequence is { } given && given != _nextSequence)
             {
-                waiter.Taken.SetException(new ArgumentOutOfRangeException(
+                NotTaken(waiter, new ArgumentOutOfRangeException(
                     "sequence", given, $"The next sequence of this writer is {_nextSequence}; {given} was given, and the append before it was given up."));
             }
             else if (waiter.Batch is { } batch)
             {
                 PlaceBatch(batch);
-                waiter.Taken.SetResult(new Placed(batch, 0));
+                Taken(waiter, new Placed(batch, 0));
             }
             else
             {
-                waiter.Taken.SetResult(Place(waiter.Record.Span));
+                Taken(waiter, Place(waiter.Record.Span));
             }
         }
+    }
+
+    private void Taken(RoomWaiter waiter, Placed placed)
+    {
+        waiter.End = (placed, null);
+        _parts.Signals.Set(waiter.Taken, placed);
+    }
+
+    private void NotTaken(RoomWaiter waiter, Exception failure)
+    {
+        waiter.End = (null, failure);
+        _parts.Signals.Fail(waiter.Taken, failure);
     }
 
     // ---- Step 2: sending
@@ -421,6 +433,7 @@ internal sealed class AppendPipeline
             Tail tail;
             Ballot known;
             int generation;
+            ulong acknowledged;
             TimeSpan timeout;
             lock (_gate)
             {
@@ -432,6 +445,7 @@ internal sealed class AppendPipeline
                 batch.Attempts++;
                 payload = batch.RetainPayload();
                 (tail, known, generation, timeout) = (_tail, _known, _generation, _patience.Timeout);
+                acknowledged = _unacked.Oldest!.FirstSequence - 1;
                 _inFlight++;
                 _isPumping = true;
             }
@@ -439,7 +453,7 @@ internal sealed class AppendPipeline
             var call = tail.Primary.CallAsync(MessageKind.Append, RequestOf(batch, tail, known), payload, timeout, _ended.Token);
             lock (_gate)
                 _isPumping = false;
-            _ = AwaitAnswerAsync(batch, call, tail, generation);
+            _ = AwaitAnswerAsync(batch, call, tail, generation, acknowledged);
         }
     }
 
@@ -454,7 +468,12 @@ internal sealed class AppendPipeline
         PayloadCrc = batch.Crc,
     };
 
-    private async Task AwaitAnswerAsync(Batch batch, ValueTask<CallResult> call, Tail tail, int generation)
+    /// <param name="batch">What was sent.</param>
+    /// <param name="call">To be awaited.</param>
+    /// <param name="tail">Where it was sent.</param>
+    /// <param name="generation">Of the sending.</param>
+    /// <param name="acknowledged">The writer's last sequence that was acknowledged, with all before it, when the batch was sent.</param>
+    private async Task AwaitAnswerAsync(Batch batch, ValueTask<CallResult> call, Tail tail, int generation, ulong acknowledged)
     {
         try
         {
@@ -462,7 +481,7 @@ internal sealed class AppendPipeline
             var result = await call;
             result.Payload.Release();
             if (result.IsAnswered)
-                OnAnswer(batch, result.Answer<AppendReply>(), tail, generation, _parts.Time.GetElapsedTime(sent));
+                OnAnswer(batch, result.Answer<AppendReply>(), tail, generation, acknowledged, _parts.Time.GetElapsedTime(sent));
             else
                 OnSilence(result, generation);
         }
@@ -475,7 +494,7 @@ internal sealed class AppendPipeline
 
     // ---- Step 3: answers
 
-    private void OnAnswer(Batch batch, AppendReply reply, Tail tail, int generation, TimeSpan after)
+    private void OnAnswer(Batch batch, AppendReply reply, Tail tail, int generation, ulong acknowledged, TimeSpan after)
     {
         var ballot = new Ballot(reply.Ballot);
         switch (reply.Status)
@@ -496,7 +515,7 @@ internal sealed class AppendPipeline
                 Recover(Doubt.NoPrimary, "NOT_PRIMARY", generation, ballot);
                 break;
             case AppendStatus.OutOfOrder:
-                OnOutOfOrder(batch, reply, ballot, generation);
+                OnOutOfOrder(batch, reply, ballot, generation, acknowledged);
                 break;
             case AppendStatus.UnknownWriter:
                 if (IsDefinite(ballot, generation))
@@ -559,29 +578,23 @@ internal sealed class AppendPipeline
             _unacked.DropAcknowledged();
             long oldest = _unacked.Oldest?.Ordinal ?? _open?.Ordinal ?? long.MaxValue;
             while (_flushes.TryPeek(out var flush) && flush.Ordinal < oldest)
-                _flushes.Dequeue().Done.SetResult();
+                _parts.Signals.Set(_flushes.Dequeue().Done, true);
             TakeWaiting();
         }
         batch.Commit(new CommittedBatch(_writer, _epoch, place, _file.ChunkCapacity, reply.TimeMs));
     }
 
-    /// <summary>The batches before it got lost on the way and will be sent again; unless the cluster forgot what it had acknowledged.</summary>
-    private void OnOutOfOrder(Batch batch, AppendReply reply, Ballot ballot, int generation)
+    /// <summary>The batches before it got lost on the way and will be sent again; unless the cluster forgot what it had acknowledged before that.</summary>
+    private void OnOutOfOrder(Batch batch, AppendReply reply, Ballot ballot, int generation, ulong acknowledged)
     {
-        bool isLost;
-        ulong acknowledged;
-        lock (_gate)
-        {
-            acknowledged = _lastCommitted;
-            isLost = generation == _generation && ballot >= _known && _unacked.Oldest is { } oldest && reply.LastSequence + 1 < oldest.FirstSequence;
-        }
-        if (isLost)
+        bool isDefinite = IsDefinite(ballot, generation);
+        if (isDefinite && reply.LastSequence < acknowledged)
         {
             EndBy(batch, generation, () => new AcknowledgedRecordsLostException(
                 $"{_file.Path} ends at sequence {reply.LastSequence} of writer {_writer}, but {acknowledged} was acknowledged. Replicas were lost or replaced by older ones; ask the operator."));
             return;
         }
-        Recover(IsDefinite(ballot, generation) ? Doubt.SendAgain : Doubt.NoPrimary, "OUT_OF_ORDER", generation, ballot);
+        Recover(isDefinite ? Doubt.SendAgain : Doubt.NoPrimary, "OUT_OF_ORDER", generation, ballot);
     }
 
     /// <summary>True when the answer comes from a ballot that is not older than any other that was met: not from a primary that was replaced.</summary>
@@ -731,10 +744,12 @@ internal sealed class AppendPipeline
             while (_room.Peek() is { } waiter)
             {
                 _room.Take();
-                waiter.Taken.SetException(cause());
+                NotTaken(waiter, cause());
             }
             while (_flushes.TryDequeue(out var flush))
-                flush.Done.SetException(anyInDoubt ? new AppendInDoubtException($"Not everything that was flushed is known to be in the file: {cause().Message}", [], cause()) : cause());
+                _parts.Signals.Fail(flush.Done, anyInDoubt
+                    ? new AppendInDoubtException($"Not everything that was flushed is known to be in the file: {cause().Message}", [], cause())
+                    : cause());
         }
         _parts.Logger.WriterEnded(_writer.Value, _file.Path, cause().Message);
         bool isRefused = false;

@@ -1,4 +1,5 @@
 using System.Threading.Tasks.Sources;
+using Semel.Client.Cluster;
 using Semel.Protocol.Identity;
 
 namespace Semel.Client.Appending;
@@ -8,6 +9,7 @@ namespace Semel.Client.Appending;
 /// </summary>
 internal sealed class AppendWaiter : IValueTaskSource<AppendResult>
 {
+    private readonly Signals _signals;
     private readonly Batch _batch;
     private readonly int _index;
     private readonly OperationId _operation;
@@ -18,20 +20,21 @@ internal sealed class AppendWaiter : IValueTaskSource<AppendResult>
     private ITimer? _timer;
     private int _over;
 
-    private AppendWaiter(Batch batch, int index, OperationId operation, TimeSpan? timeout, CancellationToken cancellation)
+    private AppendWaiter(Signals signals, Batch batch, int index, OperationId operation, TimeSpan? timeout, CancellationToken cancellation)
     {
         _batch = batch;
         _index = index;
         _operation = operation;
         _timeout = timeout;
         _cancellation = cancellation;
-        _core.RunContinuationsAsynchronously = true;
+        _signals = signals;
+        _core.RunContinuationsAsynchronously = signals.Ambient is null;
     }
 
     public static ValueTask<AppendResult> Start(
-        Batch batch, int index, OperationId operation, TimeSpan? timeout, TimeProvider time, CancellationToken cancellation)
+        Signals signals, Batch batch, int index, OperationId operation, TimeSpan? timeout, TimeProvider time, CancellationToken cancellation)
     {
-        var waiter = new AppendWaiter(batch, index, operation, timeout, cancellation);
+        var waiter = new AppendWaiter(signals, batch, index, operation, timeout, cancellation);
         if (!batch.TryAttach(waiter))
             return batch.TaskOf(index);
         if (timeout is { } limit)
@@ -49,11 +52,11 @@ internal sealed class AppendWaiter : IValueTaskSource<AppendResult>
         Forget();
         try
         {
-            _core.SetResult(_batch.ResultOf(_index));
+            Set(_batch.ResultOf(_index), null);
         }
         catch (SemelException failure)
         {
-            _core.SetException(failure);
+            Set(default, failure);
         }
     }
 
@@ -62,7 +65,7 @@ internal sealed class AppendWaiter : IValueTaskSource<AppendResult>
         if (Interlocked.Exchange(ref _over, 1) != 0)
             return;
         Forget();
-        _core.SetException(AppendDoubt.TimedOut(_operation, _timeout!.Value));
+        Set(default, AppendDoubt.TimedOut(_operation, _timeout!.Value));
     }
 
     private void OnCanceled()
@@ -70,8 +73,24 @@ internal sealed class AppendWaiter : IValueTaskSource<AppendResult>
         if (Interlocked.Exchange(ref _over, 1) != 0)
             return;
         Forget();
-        _core.SetException(new AppendCanceledException(
+        Set(default, new AppendCanceledException(
             $"The wait for record {_operation} was cancelled; it may still get into the file.", _operation, _cancellation));
+    }
+
+    private void Set(AppendResult result, Exception? failure)
+    {
+        if (_signals.Ambient is not null)
+            _signals.Run(() => SetHere(result, failure));
+        else
+            SetHere(result, failure);
+    }
+
+    private void SetHere(AppendResult result, Exception? failure)
+    {
+        if (failure is null)
+            _core.SetResult(result);
+        else
+            _core.SetException(failure);
     }
 
     private void Forget()

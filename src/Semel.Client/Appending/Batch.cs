@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Threading.Tasks.Sources;
+using Semel.Client.Cluster;
 using Semel.Protocol;
 using Semel.Protocol.Buffers;
 using Semel.Protocol.Checksums;
@@ -16,7 +17,7 @@ namespace Semel.Client.Appending;
 /// </code>
 /// It is also what its records' tasks wait on, so that a record costs no object of its own: a task's token is the record's index.
 /// </summary>
-internal sealed class Batch(ulong firstSequence, long ordinal, int sizeHint) : IValueTaskSource<AppendResult>
+internal sealed class Batch(Signals signals, ulong firstSequence, long ordinal, int sizeHint) : IValueTaskSource<AppendResult>
 {
     private const int LeastBuffer = 1 << 10;
 
@@ -134,7 +135,7 @@ internal sealed class Batch(ulong firstSequence, long ordinal, int sizeHint) : I
                 return;
             }
         }
-        waiting.Schedule();
+        waiting.Schedule(signals);
     }
 
     private void Decide(BatchOutcome outcome)
@@ -147,7 +148,7 @@ internal sealed class Batch(ulong firstSequence, long ordinal, int sizeHint) : I
         // The bytes of a retry that is still in the wire's hands are held by the wire's own reference.
         _buffer.Release();
         foreach (var waiting in _continuations ?? [])
-            waiting.Schedule();
+            waiting.Schedule(signals);
         foreach (var waiter in _waiters ?? [])
             waiter.OnBatchOver();
         _continuations = null;

@@ -1,4 +1,5 @@
 using System.Threading.Tasks.Sources;
+using Semel.Client.Cluster;
 
 namespace Semel.Client.Appending;
 
@@ -33,11 +34,11 @@ internal readonly struct Continuation
         return new Continuation(run, state, scheduler, flow);
     }
 
-    public void Schedule()
+    public void Schedule(Signals signals)
     {
         if (_scheduler is null && _flow is null)
         {
-            ThreadPool.UnsafeQueueUserWorkItem(_run, _state, preferLocal: true);
+            signals.Run(_run, _state);
             return;
         }
         var self = this;
@@ -50,7 +51,7 @@ internal readonly struct Continuation
                 Task.Factory.StartNew(self.Run, CancellationToken.None, TaskCreationOptions.DenyChildAttach, scheduler);
                 break;
             default:
-                ThreadPool.UnsafeQueueUserWorkItem(static s => s.Run(), self, preferLocal: true);
+                signals.Run(self.Run);
                 break;
         }
     }

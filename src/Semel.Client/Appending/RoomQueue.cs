@@ -61,7 +61,7 @@ internal sealed class RoomQueue
 }
 
 /// <summary>One that waits for room: a record, a batch that was filled apart, or (neither) a flush.</summary>
-internal sealed class RoomWaiter(ReadOnlyMemory<byte> record, Batch? batch, ulong? sequence, ulong records)
+internal sealed class RoomWaiter(ReadOnlyMemory<byte> record, Batch? batch, ulong? sequence, ulong records, TaskCompletionSource<Placed> taken)
 {
     public ReadOnlyMemory<byte> Record { get; } = record;
     public Batch? Batch { get; } = batch;
@@ -70,8 +70,13 @@ internal sealed class RoomWaiter(ReadOnlyMemory<byte> record, Batch? batch, ulon
     public bool IsFlush => Records == 0 && !HasGivenUp;
     public bool HasGivenUp { get; set; }
 
-    /// <summary>Completes when it was taken; never runs code of the caller in place.</summary>
-    public TaskCompletionSource<Placed> Taken { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    /// <summary>Where it went, once it was taken; or why it never will be.</summary>
+    public (Placed? Place, Exception? Failure) End { get; set; }
+
+    public bool IsOver => End != default;
+
+    /// <summary>Completes some time after <see cref="End"/> is set.</summary>
+    public TaskCompletionSource<Placed> Taken { get; } = taken;
 }
 
 /// <summary>Where a record went.</summary>

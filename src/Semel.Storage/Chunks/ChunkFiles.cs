@@ -173,6 +173,22 @@ public sealed class ChunkFiles : IDisposable
     public ValueTask FlushAsync() => _frames.FlushAsync();
 
     /// <summary>Makes what a scan has found durable: after a crash of the process it may be in the page cache only.</summary>
+    /// <param name="provenTo">
+    /// Frames below are known to be durable. The others are written again first: the flush of an earlier process may have failed, and after that the
+    /// kernel takes their pages for clean and would never write them.
+    /// </param>
+    public async ValueTask MakeDurableAsync(uint provenTo)
+    {
+        var block = new byte[Math.Min(1 << 20, Length - Math.Min(provenTo, Length))];
+        for (uint at = provenTo; at < Length; at += (uint)block.Length)
+        {
+            int read = _frames.Read(at, block.AsSpan(0, (int)Math.Min((uint)block.Length, Length - at)));
+            _frames.Write(at, block.AsSpan(0, read));
+        }
+        await FlushAllAsync();
+    }
+
+    /// <summary>Makes everything that was written before the call durable.</summary>
     public async ValueTask FlushAllAsync()
     {
         await _frames.FlushAsync();

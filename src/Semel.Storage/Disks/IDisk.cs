@@ -45,7 +45,7 @@ public interface IDisk
     /// <summary>
     /// Takes the exclusive right to the tree until disposed (or until the process ends).
     /// </summary>
-    /// <exception cref="IOException">Another process holds it.</exception>
+    /// <exception cref="DirectoryInUseException">Another process holds it.</exception>
     IDisposable Lock(string name);
 }
 
@@ -82,3 +82,6 @@ public interface IDiskFile : IDisposable
 
 /// <summary>The device has no space left (ENOSPC, EDQUOT).</summary>
 public sealed class DiskFullException(string message, Exception? inner = null) : IOException(message, inner);
+
+/// <summary>Another process holds the tree.</summary>
+public sealed class DirectoryInUseException(string message, Exception? inner = null) : IOException(message, inner);

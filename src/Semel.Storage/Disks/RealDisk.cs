@@ -103,7 +103,7 @@ public sealed class RealDisk : IDisk
         }
         catch (IOException e) when (DiskErrors.IsSharingViolation(e))
         {
-            throw new IOException(
+            throw new DirectoryInUseException(
                 $"The directory {_root} is in use by another process, which holds {path}. Stop that process, or give this one a directory of its own.", e);
         }
     }

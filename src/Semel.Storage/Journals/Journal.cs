@@ -30,7 +30,7 @@ public sealed class Journal : IAsyncDisposable
     // Owned by the flush loop.
     private IDiskFile _file;
     private long _tail;      // where the next group goes
-    private long _filled;    // the file's length: zeros from _tail to here
+    private long _filled;    // zeros are written from _tail to here
 
     private readonly Lock _gate = new();     // guards the rest
     private readonly List<Segment> _segments;
@@ -52,7 +52,7 @@ public sealed class Journal : IAsyncDisposable
         _segments = segments;
         _file = file;
         _tail = tail;
-        _filled = file.Length;
+        _filled = tail;
         _next = next;
         _durable = next - 1;
     }

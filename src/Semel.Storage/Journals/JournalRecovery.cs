@@ -12,14 +12,16 @@ internal readonly record struct Segment(ulong Number, ulong FirstEntry);
 /// <list type="number">
 /// <item>Find the segments; remove one whose creation was not finished.</item>
 /// <item>Replay the entries of each, in order; refuse damage that no crash explains.</item>
-/// <item>Cut a torn tail off the last segment.</item>
-/// <item>Flush: what was read may have been in the page cache only, and must not be lost after others saw it.</item>
+/// <item>Cut the last segment behind its last entry: what is there is torn, or zeros.</item>
+/// <item>Write its last group once more and flush: what was read may have been in the page cache only, and must not be lost after others saw it.</item>
 /// </list>
+/// Writing again is for a flush that failed: the kernel then takes the pages for clean, and another flush would not write them.
 /// </summary>
 internal sealed class JournalRecovery(IDisk disk, string directory, Action<ulong, ReadOnlyMemory<byte>> replay, ILogger logger)
 {
     private readonly List<Segment> _segments = [];
     private ulong _next = 1;
+    private long _lastGroup;   // where the last group that was read begins in its segment
 
     /// <summary>The segments, oldest first; none when the journal is new.</summary>
     public IReadOnlyList<Segment> Segments => _segments;
@@ -45,7 +47,7 @@ internal sealed class JournalRecovery(IDisk disk, string directory, Action<ulong
 
         try
         {
-            // Steps 2 and 3.
+            // Step 2.
             foreach (ulong number in numbers)
             {
                 Tail?.Dispose();
@@ -53,9 +55,13 @@ internal sealed class JournalRecovery(IDisk disk, string directory, Action<ulong
                 ReadSegment(number, Tail, last: number == numbers[^1]);
             }
 
-            // Step 4.
+            // Steps 3 and 4.
             if (Tail is not null)
+            {
+                Tail.SetLength(TailOffset);
+                WriteAgain(Tail);
                 await Tail.FlushAsync();
+            }
             await disk.FlushDirectoryAsync(directory);
         }
         catch
@@ -109,10 +115,15 @@ internal sealed class JournalRecovery(IDisk disk, string directory, Action<ulong
         _segments.Add(new Segment(number, header.FirstEntry));
 
         long at = SegmentHeader.Size;
+        ulong settled = 0;
         string? fault;
+        _lastGroup = at;
         while (TryReadEntry(reader, at, out var entry, out var bytes, out fault))
         {
             replay(entry.Number, bytes);
+            if (entry.Settled != settled)
+                _lastGroup = at;
+            settled = entry.Settled;
             at += entry.TotalLength;
             _next++;
             Entries++;
@@ -125,7 +136,19 @@ internal sealed class JournalRecovery(IDisk disk, string directory, Action<ulong
         if (FindProof(reader, at) is { } proof)
             throw Corrupt(number, at, $"{fault}, but entry {proof.Number} behind it shows that entry {_next} had been durable");
         logger.JournalTailCut(PathOf(number), at, reader.Length - at, fault, _next);
-        file.SetLength(at);
+    }
+
+    /// <summary>The header, and the group that no later one shows to have been durable.</summary>
+    private void WriteAgain(IDiskFile file)
+    {
+        var reader = new SegmentReader(file);
+        file.Write(0, reader.Read(0, SegmentHeader.Size).Span);
+        for (long at = _lastGroup; at < TailOffset;)
+        {
+            var piece = reader.Read(at, SegmentReader.WindowBytes).Span;
+            file.Write(at, piece);
+            at += piece.Length;
+        }
     }
 
     private SegmentHeader ReadHeader(ulong number, SegmentReader reader)

@@ -5,7 +5,8 @@ namespace Semel.Storage.Journals;
 /// <summary>Reads a segment through a window, so that replaying takes memory for one entry and not for a segment.</summary>
 internal sealed class SegmentReader(IDiskFile file)
 {
-    private const int WindowBytes = 1 << 20;
+    /// <summary>Usual size of the window; a longer entry makes it larger.</summary>
+    public const int WindowBytes = 1 << 20;
 
     private byte[] _window = new byte[WindowBytes];
     private long _start;

@@ -1,4 +1,5 @@
 using System.Text;
+using Semel.Protocol.Scheduling;
 using Semel.Storage.Journals;
 
 namespace Semel.Tests.Storage.Journals;
@@ -30,6 +31,38 @@ internal sealed class JournalFixture : IDisposable
         await using var journal = await OpenAsync();
         foreach (string entry in entries)
             await journal.WaitDurableAsync(journal.Append(Encoding.UTF8.GetBytes(entry)));
+    }
+
+    /// <summary>Opens, appends all entries in one group, closes.</summary>
+    public async Task AppendGroupAsync(params string[] entries)
+    {
+        await using var journal = await OpenAsync();
+        await OnContextAsync(SerialContext.Create(), () =>
+        {
+            // The flush loop comes behind this step.
+            foreach (string entry in entries)
+                journal.Append(Encoding.UTF8.GetBytes(entry));
+            return Task.CompletedTask;
+        });
+    }
+
+    /// <summary>Runs a flow on the context.</summary>
+    public static Task OnContextAsync(SerialContext context, Func<Task> flow)
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        context.Post(async () =>
+        {
+            try
+            {
+                await flow();
+                done.SetResult();
+            }
+            catch (Exception e)
+            {
+                done.SetException(e);
+            }
+        });
+        return done.Task;
     }
 
     /// <summary>Opens, and says what was replayed.</summary>

@@ -1,4 +1,5 @@
 using System.Text;
+using Semel.Protocol.Scheduling;
 using Semel.Storage.Disks;
 using Semel.Storage.Journals;
 using Xunit;
@@ -177,11 +178,11 @@ public sealed class JournalTests : IDisposable
     public async Task The_flush_loop_stays_on_the_context_of_the_appender()
     {
         var journal = await _fixture.OpenAsync();
-        var context = Semel.Protocol.Scheduling.SerialContext.Create();
+        var context = SerialContext.Create();
         bool always = true;
         _fixture.Disk.BeforeWrite = (_, _) => always &= context.IsCurrent;
 
-        await RunOn(context, async () =>
+        await JournalFixture.OnContextAsync(context, async () =>
         {
             for (int i = 0; i < 20; i++)
                 await journal.WaitDurableAsync(journal.Append("a"u8));
@@ -189,23 +190,5 @@ public sealed class JournalTests : IDisposable
 
         Assert.True(always);
         await journal.DisposeAsync();
-    }
-
-    private static Task RunOn(Semel.Protocol.Scheduling.SerialContext context, Func<Task> action)
-    {
-        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        context.Post(async () =>
-        {
-            try
-            {
-                await action();
-                done.SetResult();
-            }
-            catch (Exception e)
-            {
-                done.SetException(e);
-            }
-        });
-        return done.Task;
     }
 }
