@@ -485,9 +485,9 @@ internal sealed class AppendPipeline
             else
                 OnSilence(result, generation);
         }
-        catch (InvariantViolationException bug)
+        catch (Exception e) when (e is InvariantViolationException or ObjectDisposedException)
         {
-            End(() => new AppendRefusedException(bug.Message), refused: null);
+            EndByFault(e);
         }
         Pump();
     }
@@ -673,9 +673,9 @@ internal sealed class AppendPipeline
         catch (OperationCanceledException) when (_ended.IsCancellationRequested)
         {
         }
-        catch (InvariantViolationException bug)
+        catch (Exception e) when (e is InvariantViolationException or ObjectDisposedException)
         {
-            End(() => new AppendRefusedException(bug.Message), refused: null);
+            EndByFault(e);
         }
     }
 
@@ -718,6 +718,13 @@ internal sealed class AppendPipeline
         }
         End(cause, batch);
     }
+
+    /// <summary>A bug, or the client was disposed before its writers.</summary>
+    private void EndByFault(Exception fault) => End(
+        fault is ObjectDisposedException
+            ? () => new WriterClosedException($"The client of the writer of {_file.Path} was disposed. Dispose the writers first.")
+            : () => new AppendRefusedException(fault.Message),
+        refused: null);
 
     /// <summary>
     /// Ends the writer. What was never sent is aborted; what was sent is in doubt, except when the only sending of <paramref name="refused"/> was refused:

@@ -481,7 +481,6 @@ public sealed class RetryTests
                 calm = true;
             });
             Assert.Equal(Enumerable.Range(1, 300).Select(i => i.ToString("D64", CultureInfo.InvariantCulture)), cluster.Texts());
-            Assert.InRange(cluster.MostInFlight, 1, 100);
         }
     }
 }

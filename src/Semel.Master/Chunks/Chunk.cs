@@ -1,0 +1,77 @@
+using Semel.Master.Namespace;
+using Semel.Protocol;
+using Semel.Protocol.Identity;
+
+namespace Semel.Master.Chunks;
+
+/// <summary>
+/// What the master knows of a chunk. Changed only by applied log entries, <see cref="Replicas"/> apart.
+/// <code>
+/// Open (version, members, primary) --Configured: higher version, fewer or the same members--> Open
+///      +------------------------------ChunkSealed: length-----------------------------------> Sealed   for ever
+/// </code>
+/// </summary>
+internal sealed class Chunk
+{
+    private uint _reservedAhead;
+
+    public Chunk(ChunkHandle handle, FileNode file, uint index, ServerSet members, ServerId primary)
+    {
+        Invariant.Holds(members.Contains(primary));
+        (Handle, File, Index, Members, Primary) = (handle, file, index, members, primary);
+        Version = 1;
+        Replicas = members;
+    }
+
+    public ChunkHandle Handle { get; }
+    public FileNode File { get; }
+    public uint Index { get; }
+
+    /// <summary>Of the last logged configuration.</summary>
+    public ulong Version { get; private set; }
+
+    /// <summary>The highest version that anybody may have promised because of this master.</summary>
+    public ulong Reserved => Version + _reservedAhead;
+
+    public ServerSet Members { get; private set; }
+    public ServerId Primary { get; private set; }
+
+    /// <summary>Where the SEAL frame ends; 0 while the chunk is open.</summary>
+    public uint SealedLength { get; private set; }
+
+    public bool IsSealed => SealedLength > 0;
+    public bool IsGone => File.IsDeleted;
+
+    /// <summary>
+    /// Of a sealed chunk: servers that are believed to have all of it. Begins as the members that voted for the SEAL and follows the chunk
+    /// servers' reports; not logged.
+    /// </summary>
+    public ServerSet Replicas { get; set; }
+
+    public void Reserve(ulong version)
+    {
+        Invariant.Holds(!IsSealed);
+        Invariant.Holds(version > Reserved);
+        _reservedAhead = checked((uint)(version - Version));
+    }
+
+    public void Configure(ulong version, ServerSet members, ServerId primary)
+    {
+        Invariant.Holds(!IsSealed);
+        Invariant.Holds(version > Version);
+        Invariant.Holds(version == Reserved);
+        Invariant.Holds(members.Contains(primary));
+        // Only then is everything that was ever decided on each member of the new configuration.
+        Invariant.Holds(members.All(Members.Contains));
+        (Version, _reservedAhead, Members, Primary, Replicas) = (version, 0, members, primary, members);
+    }
+
+    public void Seal(ulong version, uint length)
+    {
+        Invariant.Holds(!IsSealed);
+        Invariant.Holds(version == Version);
+        Invariant.Holds(length > 0);
+        SealedLength = length;
+        Replicas = Members;
+    }
+}

@@ -1,0 +1,36 @@
+using Microsoft.Extensions.Logging;
+using Semel.Master.OperationLog;
+using Semel.Protocol.Messages;
+using Semel.Protocol.Wires;
+
+namespace Semel.Master;
+
+/// <summary>
+/// What every part of the master uses and none owns. All of it belongs to the master's one logical thread: a flow that awaited something must look again
+/// at the state that it relied on.
+/// </summary>
+/// <param name="Run">Lets a flow run beside the others; a failure that it does not handle stops the master.</param>
+/// <param name="Stopping">Cancelled when the master stops.</param>
+internal sealed record MasterServices(
+    MasterOptions Options,
+    MasterState State,
+    OperationJournal Journal,
+    IWire Wire,
+    TimeProvider Time,
+    Random Random,
+    ILogger Logger,
+    Action<Task> Run,
+    CancellationToken Stopping)
+{
+    public long Now => Time.GetTimestamp();
+
+    public TimeSpan Since(long timestamp) => Time.GetElapsedTime(timestamp);
+
+    public long WallClockMs => Time.GetUtcNow().ToUnixTimeMilliseconds();
+
+    /// <summary>Between half of the pause and all of it.</summary>
+    public TimeSpan Jittered(TimeSpan pause) => pause * (0.5 + (Random.NextDouble() / 2));
+}
+
+/// <summary>What a call was refused with: a status, and for people what is wrong with which value and what to do.</summary>
+internal readonly record struct Refusal(Status Status, string Detail);

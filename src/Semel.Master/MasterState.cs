@@ -1,0 +1,219 @@
+using System.Globalization;
+using System.Text;
+using Semel.Master.Chunks;
+using Semel.Master.Namespace;
+using Semel.Master.OperationLog;
+using Semel.Protocol;
+using Semel.Protocol.Identity;
+
+namespace Semel.Master;
+
+/// <summary>
+/// Everything that survives a restart of the master, in memory. It is a fold over the operation log: <see cref="Apply(LogEntry)"/> is the only way to change it,
+/// and it depends on nothing but the entries. Checks come before an entry is appended; an entry that cannot be applied is a bug.
+/// </summary>
+internal sealed class MasterState
+{
+    private readonly DenseTable<Chunk> _chunks = new();
+    private readonly ServerSetPool _sets = new();
+    private readonly Dictionary<ServerId, HashSet<ulong>> _openByPrimary = [];
+
+    public string? ClusterId { get; private set; }
+    public ulong Epoch { get; private set; }
+    public NamespaceTree Namespace { get; } = new();
+
+    /// <summary>Addresses of the cluster's chunk servers, as last known.</summary>
+    public SortedDictionary<ServerId, string> Servers { get; } = [];
+
+    public ulong NextFileId { get; private set; } = 1;
+    public ulong NextWriterId { get; private set; } = 1;
+
+    /// <summary>Every handle that was ever given away is below it.</summary>
+    public ulong HandlesEnd { get; private set; } = 1;
+
+    public long ChunkCount => _chunks.Count;
+
+    /// <summary>Open chunks with fewer members than the file wants replicas.</summary>
+    public SortedDictionary<ulong, Chunk> ShortOpenChunks { get; } = [];
+
+    public Chunk? FindChunk(ChunkHandle handle) => _chunks[handle.Value];
+
+    /// <summary>In the order of their handles. May change meanwhile.</summary>
+    public IEnumerable<Chunk> Chunks() => _chunks.All();
+
+    /// <summary>Open chunks whose configuration names the server as primary, in the order of their handles.</summary>
+    public IReadOnlyList<Chunk> OpenChunksOf(ServerId primary)
+    {
+        if (!_openByPrimary.TryGetValue(primary, out var handles))
+            return [];
+        return [.. handles.Order().Select(h => _chunks[h]!)];
+    }
+
+    public int LeasesOf(ServerId primary) => _openByPrimary.TryGetValue(primary, out var handles) ? handles.Count : 0;
+
+    /// <summary>Equal sets become one object.</summary>
+    public ServerSet Share(ServerSet set) => _sets.Share(set);
+
+    public void Apply(LogEntry entry)
+    {
+        switch (entry.WhatCase)
+        {
+            case LogEntry.WhatOneofCase.ClusterCreated:
+                Invariant.Holds(ClusterId is null);
+                ClusterId = entry.ClusterCreated.ClusterId;
+                break;
+            case LogEntry.WhatOneofCase.EpochBegun:
+                Invariant.Holds(entry.EpochBegun.Epoch > Epoch);
+                Epoch = entry.EpochBegun.Epoch;
+                break;
+            case LogEntry.WhatOneofCase.DirectoryMade:
+                Namespace.AddDirectory(entry.DirectoryMade.Path, entry.DirectoryMade.CreatedMs);
+                break;
+            case LogEntry.WhatOneofCase.FileCreated:
+                Apply(entry.FileCreated);
+                break;
+            case LogEntry.WhatOneofCase.Deleted:
+                Apply(entry.Deleted);
+                break;
+            case LogEntry.WhatOneofCase.HandlesReserved:
+                Invariant.Holds(entry.HandlesReserved.End > HandlesEnd);
+                HandlesEnd = entry.HandlesReserved.End;
+                break;
+            case LogEntry.WhatOneofCase.ChunkAdded:
+                Apply(entry.ChunkAdded);
+                break;
+            case LogEntry.WhatOneofCase.VersionReserved:
+                Open(entry.VersionReserved.Handle).Reserve(entry.VersionReserved.Version);
+                break;
+            case LogEntry.WhatOneofCase.Configured:
+                Apply(entry.Configured);
+                break;
+            case LogEntry.WhatOneofCase.ChunkSealed:
+                Apply(entry.ChunkSealed);
+                break;
+            case LogEntry.WhatOneofCase.WriterRegistered:
+                Apply(entry.WriterRegistered);
+                break;
+            case LogEntry.WhatOneofCase.ServerAdmitted:
+                Servers[new ServerId(entry.ServerAdmitted.ServerId)] = entry.ServerAdmitted.Address;
+                break;
+            default:
+                throw new IOException("The operation log has an entry that this program does not know: it was written by a newer version of Semel. Start that one.");
+        }
+    }
+
+    private void Apply(FileCreated entry)
+    {
+        Invariant.Holds(entry.FileId >= NextFileId);
+        NextFileId = entry.FileId + 1;
+        var settings = new FileSettings((byte)entry.Replicas, entry.Durability, entry.ChunkCapacity);
+        Namespace.AddFile(entry.Path, new FileId(entry.FileId), settings, entry.CreatedMs);
+    }
+
+    private void Apply(Deleted entry)
+    {
+        foreach (var file in Namespace.Remove(entry.Path))
+        {
+            foreach (var chunk in file.Chunks)
+            {
+                _chunks[chunk.Handle.Value] = null;
+                Forget(chunk);
+            }
+        }
+    }
+
+    private void Apply(ChunkAdded entry)
+    {
+        var file = Namespace.Find(new FileId(entry.FileId));
+        Invariant.Holds(file is not null);
+        Invariant.Holds(file.Tail is null or { IsSealed: true });
+        Invariant.Holds(entry.Index == (ulong)file.ChunkCount);
+        Invariant.Holds(entry.Handle < HandlesEnd);
+        Invariant.Holds(_chunks[entry.Handle] is null);
+        var members = Share(ServerSet.Of(entry.Members.Select(m => new ServerId(m))));
+        var chunk = new Chunk(new ChunkHandle(entry.Handle), file, (uint)entry.Index, members, new ServerId(entry.Primary));
+        file.Add(chunk);
+        _chunks[entry.Handle] = chunk;
+        Remember(chunk);
+    }
+
+    private void Apply(Configured entry)
+    {
+        var chunk = Open(entry.Handle);
+        Forget(chunk);
+        chunk.Configure(entry.Version, Share(ServerSet.Of(entry.Members.Select(m => new ServerId(m)))), new ServerId(entry.Primary));
+        Remember(chunk);
+    }
+
+    private void Apply(ChunkSealed entry)
+    {
+        var chunk = Open(entry.Handle);
+        Forget(chunk);
+        chunk.Seal(entry.Version, entry.Length);
+        chunk.File.BaseDigest = entry.BaseDigest;
+    }
+
+    private void Apply(WriterRegistered entry)
+    {
+        var file = Namespace.Find(new FileId(entry.FileId));
+        Invariant.Holds(file is not null);
+        var before = file.FindWriter(entry.Name);
+        Invariant.Holds(before is null ? entry.Writer >= NextWriterId : entry.Writer == before.Value.Id.Value);
+        Invariant.Holds(entry.Epoch > (before?.Epoch ?? 0));
+        NextWriterId = Math.Max(NextWriterId, entry.Writer + 1);
+        file.SetWriter(entry.Name, new Writer(new WriterId(entry.Writer), entry.Epoch));
+    }
+
+    private Chunk Open(ulong handle)
+    {
+        var chunk = _chunks[handle];
+        Invariant.Holds(chunk is not null);
+        Invariant.Holds(!chunk.IsSealed);
+        return chunk;
+    }
+
+    private void Remember(Chunk chunk)
+    {
+        if (!_openByPrimary.TryGetValue(chunk.Primary, out var handles))
+            _openByPrimary.Add(chunk.Primary, handles = []);
+        handles.Add(chunk.Handle.Value);
+        if (chunk.Members.Count < chunk.File.Settings.Replicas)
+            ShortOpenChunks.Add(chunk.Handle.Value, chunk);
+    }
+
+    private void Forget(Chunk chunk)
+    {
+        if (chunk.IsSealed)
+            return;
+        _openByPrimary[chunk.Primary].Remove(chunk.Handle.Value);
+        ShortOpenChunks.Remove(chunk.Handle.Value);
+    }
+
+    /// <summary>Everything, as text: equal states give equal texts.</summary>
+    public string Dump()
+    {
+        var text = new StringBuilder();
+        void Line(FormattableString line) => text.Append(line.ToString(CultureInfo.InvariantCulture)).Append('\n');
+        Line($"cluster {ClusterId} epoch {Epoch} files<{NextFileId} writers<{NextWriterId} handles<{HandlesEnd}");
+        foreach (var (id, address) in Servers)
+            Line($"server {id} at {address}");
+        foreach (var node in NamespaceTree.SelfAndBelow(Namespace.Root))
+        {
+            if (node is not FileNode file)
+            {
+                Line($"directory {node.Path} created {node.CreatedMs}");
+                continue;
+            }
+            Line($"file {file.Path} id {file.Id} created {file.CreatedMs} replicas {file.Settings.Replicas} durability {file.Settings.Durability} capacity {file.Settings.ChunkCapacity} digest {file.BaseDigest:x8}");
+            foreach (var chunk in file.Chunks)
+                Line($"  chunk {chunk.Handle} index {chunk.Index} version {chunk.Version} reserved {chunk.Reserved} members {chunk.Members} primary {chunk.Primary} sealed {chunk.SealedLength}");
+            foreach (var (name, writer) in file.WritersByName())
+                Line($"  writer {name} id {writer.Id} epoch {writer.Epoch}");
+        }
+        foreach (var chunk in Chunks())
+            Line($"chunk {chunk.Handle} of file {chunk.File.Id}");
+        foreach (var handle in ShortOpenChunks.Keys)
+            Line($"short {handle:x16}");
+        return text.ToString();
+    }
+}

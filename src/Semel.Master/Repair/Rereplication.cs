@@ -1,0 +1,171 @@
+using Microsoft.Extensions.Logging;
+using Semel.Master.Chunks;
+using Semel.Master.Servers;
+using Semel.Protocol;
+using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
+
+namespace Semel.Master.Repair;
+
+/// <summary>
+/// Keeps as many good replicas of each sealed chunk as its file wants, as far as there are servers: copies where some are missing for longer than a grace time,
+/// and tells members that missed the primary's last word that their chunk is sealed.
+/// </summary>
+internal sealed class Rereplication(MasterServices services, ServerRegistry servers, Placement placement)
+{
+    private static readonly TimeSpan ConfirmAfter = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan PauseAfterFailure = TimeSpan.FromSeconds(5);
+    private const int ConfirmTries = 20;
+
+    private readonly SortedDictionary<ulong, Lack> _lacking = [];
+    private readonly SortedDictionary<ulong, ServerId> _clones = [];
+    private readonly SortedDictionary<ulong, Unconfirmed> _unconfirmed = [];
+
+    /// <summary>Sealed chunks with fewer good replicas on living servers than there could be.</summary>
+    public int LackingCount => _lacking.Count;
+
+    public void WasSealed(Chunk chunk)
+    {
+        Invariant.Holds(chunk.IsSealed);
+        _unconfirmed[chunk.Handle.Value] = new Unconfirmed([.. chunk.Members], services.Now);
+        Check(chunk);
+    }
+
+    /// <summary>The server was heard to have a good replica of a sealed chunk.</summary>
+    public void HasGood(Chunk chunk, ServerId server)
+    {
+        Invariant.Holds(chunk.IsSealed);
+        chunk.Replicas = services.State.Share(chunk.Replicas.With(server));
+        if (_unconfirmed.TryGetValue(chunk.Handle.Value, out var unconfirmed) && unconfirmed.Members.Remove(server) && unconfirmed.Members.Count == 0)
+            _unconfirmed.Remove(chunk.Handle.Value);
+        Check(chunk);
+    }
+
+    /// <summary>The server has no good replica of a sealed chunk any more.</summary>
+    public void HasNone(Chunk chunk, ServerId server)
+    {
+        Invariant.Holds(chunk.IsSealed);
+        chunk.Replicas = services.State.Share(chunk.Replicas.Without(server));
+        if (_unconfirmed.TryGetValue(chunk.Handle.Value, out var unconfirmed))
+            unconfirmed.Members.Remove(server);
+        Check(chunk);
+    }
+
+    /// <summary>Good replicas on servers that are alive.</summary>
+    public int Live(Chunk chunk) => chunk.Replicas.Count(servers.IsAlive);
+
+    /// <summary>Servers came or went: every chunk may lack replicas now, or none any more.</summary>
+    public void CheckAll()
+    {
+        foreach (var chunk in services.State.Chunks())
+            Check(chunk);
+    }
+
+    /// <summary>The server does not work on its copies any more.</summary>
+    public void ServerGone(ServerId server)
+    {
+        foreach (ulong handle in _clones.Where(c => c.Value == server).Select(c => c.Key).ToList())
+            _clones.Remove(handle);
+    }
+
+    public void CloneEnded(ChunkHandle handle, bool succeeded)
+    {
+        _clones.Remove(handle.Value);
+        if (!succeeded && _lacking.TryGetValue(handle.Value, out var lack))
+            lack.NotBefore = services.Now + (long)(PauseAfterFailure.TotalSeconds * services.Time.TimestampFrequency);
+    }
+
+    public void Tick()
+    {
+        ConfirmSeals();
+        // In the order of their handles; those that have only one replica left come first.
+        foreach (var (handle, lack) in _lacking.OrderBy(l => Math.Min(2, l.Value.Live)).ToList())
+        {
+            if (_clones.Count >= services.Options.ParallelClones)
+                return;
+            if (services.State.FindChunk(new ChunkHandle(handle)) is not { IsSealed: true } chunk)
+                _lacking.Remove(handle);
+            else if (!_clones.ContainsKey(handle) && services.Since(lack.Since) >= services.Options.RepairGrace && services.Now >= lack.NotBefore)
+                Clone(chunk);
+        }
+    }
+
+    private void Check(Chunk chunk)
+    {
+        if (!chunk.IsSealed || chunk.IsGone)
+            return;
+        int live = Live(chunk);
+        if (live >= Math.Min(chunk.File.Settings.Replicas, servers.AliveCount))
+            _lacking.Remove(chunk.Handle.Value);
+        else if (_lacking.TryGetValue(chunk.Handle.Value, out var lack))
+            lack.Live = live;
+        else
+            _lacking.Add(chunk.Handle.Value, new Lack(services.Now) { Live = live });
+    }
+
+    private void Clone(Chunk chunk)
+    {
+        var sources = chunk.Replicas.Where(servers.IsAlive).ToList();
+        if (sources.Count == 0)
+        {
+            var lack = _lacking[chunk.Handle.Value];
+            if (!lack.Complained && !servers.IsRecovering)
+                services.Logger.NoReplicaLeft(chunk.Handle);
+            lack.Complained |= !servers.IsRecovering;
+            return;
+        }
+        var unfit = servers.All
+            .Where(s => chunk.Replicas.Contains(s.Id) || s.Commands.Has(chunk.Handle) || !s.HasReported
+                || _clones.Values.Count(t => t == s.Id) >= services.Options.ParallelClonesPerServer)
+            .Select(s => s.Id).ToHashSet();
+        if (placement.Choose(1, chunk.File.Settings.ChunkCapacity, ServerSet.Empty, unfit) is not [var target])
+            return;
+        var clone = new CloneChunk
+        {
+            Handle = chunk.Handle.Value,
+            FileId = chunk.File.Id.Value,
+            Index = chunk.Index,
+            Version = chunk.Version,
+            Length = chunk.SealedLength,
+            Capacity = chunk.File.Settings.ChunkCapacity,
+            Durability = chunk.File.Settings.Durability,
+        };
+        clone.Sources.AddRange(sources.Select(servers.Address));
+        if (!target.Commands.TryAdd(Order.CopyHere(clone)))
+            return;
+        _clones.Add(chunk.Handle.Value, target.Id);
+        services.Logger.CloneOrdered(chunk.Handle, target.Id, sources.Count, chunk.File.Settings.Replicas);
+    }
+
+    /// <summary>A member that was cut off at the very end holds all frames, but does not know that the last one is committed.</summary>
+    private void ConfirmSeals()
+    {
+        foreach (var (handle, unconfirmed) in _unconfirmed.ToList())
+        {
+            if (services.Since(unconfirmed.Since) < ConfirmAfter * (1 + (unconfirmed.Tries * unconfirmed.Tries)))
+                continue;
+            if (services.State.FindChunk(new ChunkHandle(handle)) is not { } chunk || ++unconfirmed.Tries > ConfirmTries)
+            {
+                _unconfirmed.Remove(handle);
+                continue;
+            }
+            foreach (var member in unconfirmed.Members.Where(servers.IsAlive))
+                servers.Get(member).Commands.TryAdd(Order.ConfirmSeal(chunk.Handle, chunk.Version, chunk.SealedLength));
+        }
+    }
+
+    private sealed class Lack(long since)
+    {
+        public long Since => since;
+        public int Live { get; set; }
+        public long NotBefore { get; set; }
+        public bool Complained { get; set; }
+    }
+
+    private sealed class Unconfirmed(SortedSet<ServerId> members, long since)
+    {
+        public SortedSet<ServerId> Members => members;
+        public long Since => since;
+        public int Tries { get; set; }
+    }
+}

@@ -1,0 +1,82 @@
+using Microsoft.Extensions.Logging;
+using Semel.Master.Chunks;
+using Semel.Master.Garbage;
+using Semel.Master.Leases;
+using Semel.Master.Repair;
+using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
+
+namespace Semel.Master.Servers;
+
+/// <summary>What chunk servers say every second, and what they are told in return: reports and results up, leases and commands down.</summary>
+internal sealed class Heartbeats(
+    MasterServices services, ServerRegistry servers, Registration registration, GarbageCollection garbage, Rereplication repair, LeaseTable leases)
+{
+    /// <summary>Heartbeats that may be lost on the way before the server must register again. A larger step belongs to an earlier registration.</summary>
+    private const ulong MaxSequenceStep = 4;
+
+    private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(2);
+
+    private uint _commands;
+
+    public HeartbeatReply Take(HeartbeatRequest request)
+    {
+        var reply = new HeartbeatReply { Status = Status.Ok, MasterEpoch = services.State.Epoch };
+        if (!servers.TryGet(new ServerId(request.ServerId), out var server) || server.Incarnation != request.Incarnation || !IsExpected(server, request.Sequence))
+        {
+            reply.Status = Status.Stale;
+            return reply;
+        }
+        if (request.Sequence <= server.Sequence)
+            return reply;   // late or repeated: what it says is old
+        server.Sequence = request.Sequence;
+        server.HeardAt = services.Now;
+        (server.CapacityBytes, server.FreeBytes) = (request.CapacityBytes, request.FreeBytes);
+        if (server.Presence == ServerPresence.Dead)
+            registration.Revive(server);
+
+        foreach (var report in request.Chunks)
+        {
+            server.Report?.Seen.Add(report.Handle);
+            if (report.Primary && services.State.FindChunk(new ChunkHandle(report.Handle)) is { } chunk && new Ballot(report.LastView).Version == chunk.Version)
+                server.Report?.Primaries.Add(report.Handle);
+            garbage.Take(server, report);
+        }
+        if (request.ReportComplete && server.Report is { } full)
+            registration.ReportCompleted(server, full, missing => garbage.TakeMissing(server, missing));
+        foreach (var result in request.Results)
+            TakeResult(server, result);
+        reply.Leases.AddRange(leases.Renew(server));
+        reply.Commands.AddRange(server.Commands.Take(services.Now, NextCommandId));
+        return reply;
+    }
+
+    /// <summary>While a full report is under way every page must come; later a lost heartbeat does no harm, because what it said is said again.</summary>
+    private static bool IsExpected(KnownServer server, ulong sequence) =>
+        server.Report is null ? sequence <= server.Sequence + MaxSequenceStep : sequence <= server.Sequence + 1;
+
+    private void TakeResult(KnownServer server, CommandResult result)
+    {
+        if (server.Commands.TakeResult(result.CommandId) is not { } order)
+            return;
+        if (result.Status is not (Status.Ok or Status.Stale))
+            services.Logger.CommandFailed(server.Id, result.CommandId, order.Handle, $"{result.Status}: {result.Detail}");
+        var chunk = services.State.FindChunk(order.Handle);
+        switch (order.Kind)
+        {
+            case OrderKind.Delete when result.Status is not (Status.Ok or Status.Stale or Status.Invalid):
+                var again = order.Command.Clone();
+                server.Commands.TryAdd(order with { Command = again, NotBefore = services.Now + (long)(RetryDelay.TotalSeconds * services.Time.TimestampFrequency) });
+                break;
+            case OrderKind.Clone:
+                repair.CloneEnded(order.Handle, result.Status == Status.Ok);
+                break;
+        }
+        // A command kept the deletion of the file from ordering this.
+        if (chunk is null && order.Kind != OrderKind.Delete)
+            server.Commands.TryAdd(Order.Delete(order.Handle, ulong.MaxValue));
+    }
+
+    /// <summary>Never the same again, also not by the master's next incarnation: chunk servers remember the ids of what they did.</summary>
+    private ulong NextCommandId() => (services.State.Epoch << 32) | ++_commands;
+}

@@ -1,0 +1,84 @@
+using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
+
+namespace Semel.Master.Servers;
+
+/// <summary>
+/// A chunk server of the cluster, as the master sees it at the moment. Not logged.
+/// <code>
+/// Absent (not heard of since the master started) --RegisterServer--> Alive --silent for DeadAfter--> Dead
+///                                                       ^----RegisterServer, or a heartbeat of its incarnation----+
+/// </code>
+/// </summary>
+internal sealed class KnownServer(ServerId id, string address)
+{
+    private const int RememberedIncarnations = 16;
+
+    private readonly Queue<ulong> _formerIncarnations = new();
+
+    public ServerId Id { get; } = id;
+    public string Address { get; set; } = address;
+    public ServerPresence Presence { get; set; } = ServerPresence.Absent;
+    public bool IsAlive => Presence == ServerPresence.Alive;
+
+    /// <summary>0: has not registered since the master started.</summary>
+    public ulong Incarnation { get; private set; }
+
+    /// <summary>When the last heartbeat came.</summary>
+    public long HeardAt { get; set; }
+
+    /// <summary>Of the last heartbeat; starts anew with each registration.</summary>
+    public ulong Sequence { get; set; }
+
+    public ulong CapacityBytes { get; set; }
+    public ulong FreeBytes { get; set; }
+
+    /// <summary>The full report that is under way; null when it is complete, or none has begun.</summary>
+    public FullReport? Report { get; set; }
+
+    /// <summary>Has told of everything that it has since its last registration.</summary>
+    public bool HasReported { get; set; }
+
+    /// <summary>When a primary last accused it.</summary>
+    public long? AccusedAt { get; set; }
+
+    public long? LeasesRenewedAt { get; set; }
+    public CommandQueue Commands { get; } = new();
+
+    public ServerAddress ToMessage() => new() { ServerId = Id.Value, Address = Address };
+
+    public void Begin(ulong incarnation)
+    {
+        if (Incarnation != 0 && Incarnation != incarnation)
+        {
+            _formerIncarnations.Enqueue(Incarnation);
+            if (_formerIncarnations.Count > RememberedIncarnations)
+                _formerIncarnations.Dequeue();
+        }
+        Incarnation = incarnation;
+    }
+
+    /// <summary>A late or repeated message of an incarnation that was replaced.</summary>
+    public bool IsFormer(ulong incarnation) => incarnation != Incarnation && _formerIncarnations.Contains(incarnation);
+}
+
+internal enum ServerPresence
+{
+    Absent = 0,
+    Alive = 1,
+    Dead = 2,
+}
+
+/// <summary>A full report on its way: what it named so far, and what it cannot know.</summary>
+/// <param name="HandlesEnd">Chunks from this handle on were made after the registration.</param>
+/// <param name="BeingMade">Chunks that were being made at the registration.</param>
+internal sealed record FullReport(ulong HandlesEnd, IReadOnlySet<ulong> BeingMade)
+{
+    public HashSet<ulong> Seen { get; } = [];
+
+    /// <summary>Chunks of which the server named itself active primary.</summary>
+    public HashSet<ulong> Primaries { get; } = [];
+
+    /// <summary>The report would name the chunk if the server had it.</summary>
+    public bool Covers(ChunkHandle handle) => handle.Value < HandlesEnd && !BeingMade.Contains(handle.Value);
+}

@@ -1,0 +1,57 @@
+using System.Diagnostics.CodeAnalysis;
+using Semel.Protocol;
+using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
+
+namespace Semel.Master.Servers;
+
+/// <summary>All chunk servers of the cluster, in the order of their ids.</summary>
+internal sealed class ServerRegistry
+{
+    private readonly SortedDictionary<ServerId, KnownServer> _servers = [];
+    private readonly MasterServices _services;
+    private readonly long _startedAt;
+
+    public ServerRegistry(MasterServices services)
+    {
+        _services = services;
+        _startedAt = services.Now;
+        foreach (var (id, address) in services.State.Servers)
+            _servers.Add(id, new KnownServer(id, address));
+    }
+
+    /// <summary>Fires when a server became alive or has reported all that it has.</summary>
+    public Pulse Changed { get; } = new();
+
+    public IReadOnlyCollection<KnownServer> All => _servers.Values;
+    public IEnumerable<KnownServer> Alive => _servers.Values.Where(s => s.IsAlive);
+    public int AliveCount { get; private set; }
+
+    public bool TryGet(ServerId id, [NotNullWhen(true)] out KnownServer? server) => _servers.TryGetValue(id, out server);
+
+    public KnownServer Get(ServerId id)
+    {
+        bool known = _servers.TryGetValue(id, out var server);
+        Invariant.Holds(known);
+        return server!;
+    }
+
+    public void Add(KnownServer server) => _servers.Add(server.Id, server);
+
+    public bool IsAlive(ServerId id) => _servers.TryGetValue(id, out var server) && server.IsAlive;
+
+    /// <summary>It was silent for too long; also when it has not registered within that time since the master started.</summary>
+    public bool IsDead(ServerId id) => !_servers.TryGetValue(id, out var server) || server.Presence == ServerPresence.Dead
+        || (server.Presence == ServerPresence.Absent && _services.Since(_startedAt) > _services.Options.DeadAfter);
+
+    public void SetPresence(KnownServer server, ServerPresence presence)
+    {
+        AliveCount += (presence == ServerPresence.Alive ? 1 : 0) - (server.IsAlive ? 1 : 0);
+        server.Presence = presence;
+    }
+
+    /// <summary>Some servers may still come back with replicas that the master has not heard of since it started.</summary>
+    public bool IsRecovering => _servers.Values.Any(s => s.IsAlive ? !s.HasReported : !IsDead(s.Id));
+
+    public ServerAddress Address(ServerId id) => Get(id).ToMessage();
+}

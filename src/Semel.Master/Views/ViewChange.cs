@@ -1,0 +1,39 @@
+using Semel.Master.Chunks;
+using Semel.Master.Servers;
+using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
+
+namespace Semel.Master.Views;
+
+/// <summary>The state of one chunk's view change while it runs.</summary>
+internal sealed class ViewChange(Chunk chunk)
+{
+    public Chunk Chunk { get; } = chunk;
+
+    /// <summary>Members that the primary cannot work with, or that did not take over.</summary>
+    public SortedSet<ServerId> Accused { get; } = [];
+
+    /// <summary>Clients complained about the primary.</summary>
+    public bool AvoidPrimary { get; set; }
+
+    /// <summary>Ends when the chunk has a primary, is sealed or deleted, or when nobody waits for it any more.</summary>
+    public Task Ended { get; set; } = Task.CompletedTask;
+
+    /// <summary>Why it has not ended yet; null before the first attempt failed.</summary>
+    public string? Problem { get; set; }
+
+    /// <summary>The version that is promised at the moment; 0: the next attempt reserves one.</summary>
+    public ulong Version { get; set; }
+
+    /// <summary>Answers OK to the promise of <see cref="Version"/>.</summary>
+    public SortedDictionary<ServerId, PromiseReply> Answers { get; set; } = [];
+
+    /// <summary>Members whose answer to the current round of promises is still to come.</summary>
+    public SortedSet<ServerId> Outstanding { get; set; } = [];
+
+    /// <summary>Fires when a member answered or failed.</summary>
+    public Pulse Answered { get; } = new();
+
+    /// <summary>A member has promised this version already, to an earlier master.</summary>
+    public ulong PromisedElsewhere { get; set; }
+}

@@ -1,0 +1,262 @@
+using Microsoft.Extensions.Logging;
+using Semel.Master.Chunks;
+using Semel.Master.OperationLog;
+using Semel.Master.Servers;
+using Semel.Protocol;
+using Semel.Protocol.Buffers;
+using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
+using Semel.Protocol.Wires;
+
+namespace Semel.Master.Views;
+
+/// <summary>
+/// Replaces the primary or the members of open chunks. At most one view change runs for a chunk; whoever asks meanwhile joins it.
+/// </summary>
+internal sealed class ViewChanges(MasterServices services, ServerRegistry servers, ActivityTable activities, Placement placement, Granting granting)
+{
+    /// <summary>A chunk that nobody wants is left alone after so many primaries did not take over.</summary>
+    private const int UnwantedAttempts = 3;
+
+    /// <summary>A member that claims to have promised a version this far above all reserved ones is not believed.</summary>
+    private const ulong BelievableGap = 1_000_000;
+
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
+
+    private readonly SortedDictionary<ulong, ViewChange> _running = [];
+    private readonly SortedSet<ulong> _owed = [];
+    private readonly SemaphoreSlim _slots = new(services.Options.ParallelViewChanges);
+
+    public bool IsRunning(Chunk chunk) => _running.ContainsKey(chunk.Handle.Value);
+
+    /// <summary>Chunks that have no primary and wait for a member to come back, or for somebody who wants them.</summary>
+    public int OwedCount => _owed.Count;
+
+    /// <summary>The chunk has no primary that could serve, as far as the master knows.</summary>
+    public bool IsNeeded(Chunk chunk) => IsRunning(chunk) || _owed.Contains(chunk.Handle.Value)
+        || (servers.IsDead(chunk.Primary) && !activities.WasGrantedWithin(chunk.File, services.Options.DeadAfter));
+
+    /// <summary>Why the chunk is not available yet.</summary>
+    public string ProblemOf(Chunk chunk) =>
+        _running.TryGetValue(chunk.Handle.Value, out var change) && change.Problem is { } problem ? problem : "its primary is being replaced";
+
+    /// <summary>Remembers that the chunk needs a view change before it can be used.</summary>
+    public void Owe(Chunk chunk) => _owed.Add(chunk.Handle.Value);
+
+    /// <summary>Begins a view change, or joins the one that runs. Ends when it ends.</summary>
+    public Task Start(Chunk chunk, string reason, ServerId? accused = null, bool avoidPrimary = false)
+    {
+        Invariant.Holds(!chunk.IsSealed);
+        bool isNew = !_running.TryGetValue(chunk.Handle.Value, out var change);
+        if (isNew)
+            _running.Add(chunk.Handle.Value, change = new ViewChange(chunk));
+        if (accused is { } member)
+            change!.Accused.Add(member);
+        change!.AvoidPrimary |= avoidPrimary;
+        if (isNew)
+        {
+            services.Logger.ViewChangeBegan(chunk.Handle, reason);
+            change.Ended = RunAsync(change);
+            services.Run(change.Ended);
+        }
+        return change.Ended;
+    }
+
+    /// <summary>A member of these chunks came back: those that wait for one try again.</summary>
+    public void MemberCameBack(ServerId member)
+    {
+        foreach (ulong handle in _owed.ToList())
+        {
+            if (services.State.FindChunk(new ChunkHandle(handle)) is not { IsSealed: false } chunk)
+                _owed.Remove(handle);
+            else if (chunk.Members.Contains(member) && !IsRunning(chunk))
+                Start(chunk, $"member {member} came back");
+        }
+    }
+
+    /// <summary>Tries again where nobody asks, but a member is there.</summary>
+    public void RetryOwed()
+    {
+        foreach (ulong handle in _owed.ToList())
+        {
+            if (services.State.FindChunk(new ChunkHandle(handle)) is not { IsSealed: false } chunk)
+                _owed.Remove(handle);
+            else if (!IsRunning(chunk) && chunk.Members.Any(servers.IsAlive))
+                Start(chunk, "it has no primary");
+        }
+    }
+
+    private static bool IsOver(Chunk chunk) => chunk.IsGone || chunk.IsSealed;
+
+    private async Task RunAsync(ViewChange change)
+    {
+        var chunk = change.Chunk;
+        _owed.Add(chunk.Handle.Value);
+        try
+        {
+            await Task.Yield();
+            int attempts = 0;
+            for (var pause = FirstPause; !IsOver(chunk); pause = Longer(pause))
+            {
+                attempts++;
+                bool done;
+                await _slots.WaitAsync(services.Stopping);
+                try
+                {
+                    done = await TryOnceAsync(change);
+                }
+                finally
+                {
+                    _slots.Release();
+                }
+                if (done)
+                {
+                    activities.Of(chunk.File).GrantedAt = services.Now;
+                    break;
+                }
+                bool isHopeless = change.Version != 0 || attempts >= UnwantedAttempts;
+                if (isHopeless && !activities.IsInUse(chunk.File))
+                    return;
+                await servers.Changed.WaitAsync(services.Jittered(pause), services.Time, services.Stopping);
+            }
+            _owed.Remove(chunk.Handle.Value);
+        }
+        finally
+        {
+            _running.Remove(chunk.Handle.Value);
+        }
+    }
+
+    /// <summary>
+    /// One attempt. 1: a version that nobody else ever uses is reserved, and the members promise to take part in nothing below it. 2: those that
+    /// answered are waited for. 3: the configuration is decided, with one log record. 4: its primary is told. False: nobody usable answered (the
+    /// next attempt goes on with the same version) or the new primary did not take over (the next attempt begins anew).
+    /// </summary>
+    private async Task<bool> TryOnceAsync(ViewChange change)
+    {
+        var chunk = change.Chunk;
+        if (IsOver(chunk))
+            return true;
+
+        // Step 1: reserve the version, durably, before the first promise leaves.
+        if (change.Version == 0 || change.PromisedElsewhere >= change.Version)
+        {
+            change.Version = Math.Max(chunk.Reserved, change.PromisedElsewhere) + 1;
+            change.Answers = [];
+            services.Journal.Append(new LogEntry { VersionReserved = new VersionReserved { Handle = chunk.Handle.Value, Version = change.Version } });
+            await services.Journal.DurableAsync();
+        }
+        foreach (var member in chunk.Members)
+        {
+            if (!change.Answers.ContainsKey(member) && change.Outstanding.Add(member))
+                services.Run(AskAsync(change, member, change.Version, change.Answers));
+        }
+
+        // Step 2: wait for the members.
+        await GatherAsync(change);
+        if (IsOver(chunk))
+            return true;
+        if (change.PromisedElsewhere >= change.Version)
+            return false;
+
+        // Step 3: decide.
+        bool allowSuspects = services.Options.AllowUncleanRecovery && chunk.File.Settings.Durability == Durability.Memory;
+        var decision = ViewDecision.Decide(chunk.Members, chunk.Primary, change.Answers, change.Accused, change.AvoidPrimary, allowSuspects);
+        if (decision is null)
+        {
+            if (change.Problem is null)
+                services.Logger.ChunkUnavailable(chunk.Handle, Describe(change));
+            change.Problem = Describe(change);
+            return false;
+        }
+        if (change.Answers[decision.Primary].Suspect)
+            services.Logger.UncleanRecovery(chunk.Handle);
+        var configured = new Configured { Handle = chunk.Handle.Value, Version = change.Version, Primary = decision.Primary.Value };
+        configured.Members.AddRange(decision.Members.Select(m => m.Value));
+        services.Journal.Append(new LogEntry { Configured = configured });
+        await services.Journal.DurableAsync();
+
+        // Step 4: the primary takes over.
+        bool seal = IsBetterSealed(chunk);
+        services.Logger.Configured(chunk.Handle, chunk.Version, chunk.Members, chunk.Primary, seal);
+        string? problem = await granting.GrantAsync(chunk, seal);
+        if (problem is null)
+            return true;
+        services.Logger.GrantRefused(chunk.Primary, chunk.Handle, chunk.Version, problem);
+        change.Problem = $"chunk server {chunk.Primary} should have become its primary, but {problem}";
+        change.Accused.Clear();
+        change.Accused.Add(chunk.Primary);
+        (change.Version, change.AvoidPrimary) = (0, false);
+        return false;
+    }
+
+    private async Task AskAsync(ViewChange change, ServerId member, ulong version, SortedDictionary<ServerId, PromiseReply> answers)
+    {
+        var request = new PromiseRequest { MasterEpoch = services.State.Epoch, Handle = change.Chunk.Handle.Value, Version = version };
+        var link = services.Wire.LinkTo(servers.Get(member).Address);
+        var result = await link.CallAsync(MessageKind.Promise, request, Payload.Empty, services.Options.CallTimeout, services.Stopping);
+        result.Payload.Release();
+        change.Outstanding.Remove(member);
+        if (result.IsAnswered)
+        {
+            var reply = result.Answer<PromiseReply>();
+            if (reply.Status == Status.Ok)
+                answers[member] = reply;
+            else if (reply.Status == Status.Stale && new Ballot(reply.Promised).Version < change.Chunk.Reserved + BelievableGap)
+                change.PromisedElsewhere = Math.Max(change.PromisedElsewhere, new Ballot(reply.Promised).Version);
+        }
+        change.Answered.Fire();
+    }
+
+    /// <summary>
+    /// Ends when every member has answered or failed; or when a usable one has answered and all others are accused or dead, or the rest had
+    /// their time; or when nobody answered for as long as a call may take.
+    /// </summary>
+    private async Task GatherAsync(ViewChange change)
+    {
+        long began = services.Now;
+        long? firstUsable = null;
+        while (change.Outstanding.Count > 0 && !IsOver(change.Chunk))
+        {
+            var limit = services.Options.CallTimeout - services.Since(began);
+            if (change.Answers.Any(a => !a.Value.Suspect && !a.Value.Damaged && !change.Accused.Contains(a.Key)))
+            {
+                firstUsable ??= services.Now;
+                if (change.Outstanding.All(m => change.Accused.Contains(m) || servers.IsDead(m)))
+                    return;
+                var rest = services.Options.PromiseWait - services.Since(firstUsable.Value);
+                limit = rest < limit ? rest : limit;
+            }
+            if (limit <= TimeSpan.Zero)
+                return;
+            await change.Answered.WaitAsync(limit, services.Time, services.Stopping);
+        }
+    }
+
+    /// <summary>
+    /// The chunk has lost members, and the file would have more of them in a new chunk; or it has too few to take records, and can only end.
+    /// </summary>
+    private bool IsBetterSealed(Chunk chunk)
+    {
+        int wanted = chunk.File.Settings.Replicas;
+        if (chunk.Members.Count < Math.Min(services.Options.MinMembers, wanted))
+            return true;
+        if (chunk.Members.Count >= wanted || placement.SparesFor(chunk.Members, chunk.File.Settings.ChunkCapacity) == 0)
+            return false;
+        var activity = activities.Of(chunk.File);
+        if (activity.ShortSealAt is { } last && services.Since(last) < services.Options.ShortSealPause)
+            return false;
+        activity.ShortSealAt = services.Now;
+        return true;
+    }
+
+    private string Describe(ViewChange change)
+    {
+        var members = change.Chunk.Members.Select(m =>
+            $"{m} at {servers.Get(m).Address} " + (!change.Answers.TryGetValue(m, out var answer) ? "does not answer or has lost it"
+                : answer.Damaged ? "has a damaged replica" : answer.Suspect ? "may have forgotten acknowledged records" : "answers"));
+        return $"none of its members can go on ({string.Join("; ", members)})";
+    }
+
+    private TimeSpan Longer(TimeSpan pause) => pause * 2 < services.Options.LongestRetryPause ? pause * 2 : services.Options.LongestRetryPause;
+}

@@ -1,0 +1,45 @@
+using Semel.Master.Chunks;
+using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
+
+namespace Semel.Master.Views;
+
+/// <summary>The next configuration of a chunk.</summary>
+internal sealed record ViewDecision(ServerSet Members, ServerId Primary)
+{
+    /// <summary>
+    /// Decides from what the members answered to the promise of one version; null: nobody usable has answered.
+    /// </summary>
+    /// <remarks>
+    /// Every member of the configuration before holds everything that was ever decided, so any one of those that answered can be primary and any selection of
+    /// them is safe; except those that may have forgotten (suspect) or lost (damaged) what they voted for. Those are left out, and so are members that the primary
+    /// accused, unless nothing else remains.
+    /// </remarks>
+    /// <param name="members">Of the last logged configuration.</param>
+    /// <param name="oldPrimary">Its primary.</param>
+    /// <param name="answers">The answers with status OK to the promise of the new version.</param>
+    /// <param name="accused">Members that do not answer the primary.</param>
+    /// <param name="avoidOldPrimary">Clients cannot reach it: it becomes primary again only if there is no other.</param>
+    /// <param name="allowSuspects">When every member has answered and all are suspect: go on with them.</param>
+    public static ViewDecision? Decide(
+        ServerSet members, ServerId oldPrimary, IReadOnlyDictionary<ServerId, PromiseReply> answers, IReadOnlySet<ServerId> accused,
+        bool avoidOldPrimary, bool allowSuspects)
+    {
+        var answered = members.Where(answers.ContainsKey).ToList();
+        var clean = answered.Where(m => !answers[m].Suspect && !answers[m].Damaged).ToList();
+        var chosen = clean.Where(m => !accused.Contains(m)).ToList();
+        if (chosen.Count == 0)
+            chosen = clean;
+        if (chosen.Count == 0 && allowSuspects && answered.Count == members.Count)
+            chosen = answered.Where(m => !answers[m].Damaged).ToList();
+        if (chosen.Count == 0)
+            return null;
+        var primary = chosen
+            .OrderBy(m => avoidOldPrimary && m == oldPrimary)
+            .ThenByDescending(m => answers[m].LastView)
+            .ThenByDescending(m => answers[m].Tail)
+            .ThenByDescending(m => m == oldPrimary)
+            .First();
+        return new ViewDecision(ServerSet.Of(chosen), primary);
+    }
+}
