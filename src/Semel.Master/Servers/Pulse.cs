@@ -1,30 +1,33 @@
 namespace Semel.Master.Servers;
 
-/// <summary>Wakes all flows that wait for something to happen.</summary>
+/// <summary>Wakes all flows that wait for something to happen. Belongs to the master's context.</summary>
 internal sealed class Pulse
 {
-    private TaskCompletionSource _next = New();
+    private readonly List<TaskCompletionSource<bool>> _waiting = [];
 
     public void Fire()
     {
-        var fired = _next;
-        _next = New();
-        fired.SetResult();
+        foreach (var waiting in _waiting)
+            waiting.TrySetResult(true);
+        _waiting.Clear();
     }
 
     /// <summary>False: nothing happened in time.</summary>
     public async Task<bool> WaitAsync(TimeSpan atMost, TimeProvider time, CancellationToken cancellation)
     {
+        // Not Task.WaitAsync: it would resume by way of the thread pool, which a simulation does not own.
+        var woken = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _waiting.Add(woken);
         try
         {
-            await _next.Task.WaitAsync(atMost > TimeSpan.Zero ? atMost : TimeSpan.Zero, time, cancellation);
-            return true;
+            using var timer = time.CreateTimer(
+                static w => ((TaskCompletionSource<bool>)w!).TrySetResult(false), woken, atMost > TimeSpan.Zero ? atMost : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+            using var cancelled = cancellation.Register(() => woken.TrySetCanceled(cancellation));
+            return await woken.Task;
         }
-        catch (TimeoutException)
+        finally
         {
-            return false;
+            _waiting.Remove(woken);
         }
     }
-
-    private static TaskCompletionSource New() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 }
