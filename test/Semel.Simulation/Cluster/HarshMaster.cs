@@ -40,7 +40,7 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
         {
             var master = new HarshMaster(cluster, process, wire, memory);
             process.Start(master.MeddleAsync);
-            return Task.FromResult<IAsyncDisposable>(master);
+            return Task.FromResult(new RunningNode(master, null));
         };
     }
 

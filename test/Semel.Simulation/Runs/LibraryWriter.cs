@@ -23,7 +23,7 @@ internal sealed class LibraryWriter(SimulatedProcess process, IWire wire, string
             await AppendAllAsync(writer, writer.LastSequence + 1);
             await writer.DisposeAsync();
         }
-        catch (WriterFencedException)
+        catch (SemelException e) when (IsFence(e))
         {
             IsFenced = true;
         }
@@ -77,6 +77,8 @@ internal sealed class LibraryWriter(SimulatedProcess process, IWire wire, string
         }
     }
 
+    private static bool IsFence(SemelException e) => e is WriterFencedException or AppendInDoubtException { InnerException: WriterFencedException };
+
     private async Task AppendAsync(RecordWriter writer, ulong sequence, ReadOnlyMemory<byte> record)
     {
         var result = await Unfenced(writer.AppendAsync(record).AsTask());
@@ -104,7 +106,7 @@ internal sealed class LibraryWriter(SimulatedProcess process, IWire wire, string
         {
             return await append;
         }
-        catch (WriterFencedException)
+        catch (SemelException e) when (IsFence(e))
         {
             IsFenced = true;
             throw;
