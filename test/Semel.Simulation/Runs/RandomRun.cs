@@ -164,7 +164,7 @@ internal sealed class RandomRun
     private async Task AuditAsync()
     {
         var (process, wire) = _cluster.NewClientProcess("auditor");
-        var auditor = new Auditor(process, wire, _cluster.Master.Address);
+        var auditor = new Auditor(_cluster, process, wire);
         foreach (var file in _history.Files.Values)
         {
             var image = await auditor.ReadAsync(file.Path);
