@@ -6,6 +6,7 @@ using Semel.Client.Reading;
 using Semel.Protocol.Messages;
 using Semel.Protocol.Naming;
 using Semel.Protocol.Wires;
+using Semel.Transport;
 
 namespace Semel.Client;
 
@@ -42,6 +43,22 @@ public sealed class SemelClient : IAsyncDisposable
         options.Validate();
         _parts = new ClientParts(wire, master, options, time, random, loggers, ambient);
         _ownWire = ownWire;
+    }
+
+    /// <summary>
+    /// A client of the cluster whose master listens on <paramref name="master"/>. Returns at once: connections are made when they are needed, and a master that
+    /// is not there shows at the first operation.
+    /// </summary>
+    /// <param name="master"><c>host:port</c>.</param>
+    /// <param name="options">Defaults when null.</param>
+    /// <exception cref="ArgumentException">The address is not of that form, or an option is out of its range.</exception>
+    public static SemelClient Connect(string master, SemelClientOptions? options = null)
+    {
+        options ??= new SemelClientOptions();
+        var loggers = options.LoggerFactory;
+        var random = new Random();
+        var wire = new SocketWire(new SocketWireOptions { Role = "client" }, TimeProvider.System, random, loggers);
+        return new SemelClient(wire, master, options, TimeProvider.System, random, loggers, ambient: null, wire);
     }
 
     /// <summary>The master's address, as it was given.</summary>

@@ -81,7 +81,10 @@ internal static class ReplicaReader
             var rest = frames.Payload;
             int index = 0;
             while (RecordBatch.TryTake(ref rest, out var record))
-                onRecord?.Invoke(frames.Header, index++, record);
+            {
+                onRecord?.Invoke(frames.Header, index, record);
+                index++;
+            }
             if (index != frames.Header.RecordCount || !rest.IsEmpty)
                 return $"at offset {frames.Header.Offset}: the frame says {frames.Header.RecordCount} records, {index} are there";
             records += index;
