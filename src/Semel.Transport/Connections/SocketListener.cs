@@ -207,7 +207,7 @@ internal sealed class SocketListener : IListener, IThreadPoolWorkItem
     /// <summary>The file of a process that is gone blocks its path; one that somebody listens on is left alone.</summary>
     private static void RemoveStaleFile(string path, EndPoint endPoint)
     {
-        if (!File.Exists(path))
+        if (!File.Exists(path) || !IsSocket(path))
             return;
         using var probe = WireAddress.NewSocket(endPoint);
         try
@@ -221,6 +221,24 @@ internal sealed class SocketListener : IListener, IThreadPoolWorkItem
         catch (SocketException)
         {
             // Binding says it better.
+        }
+    }
+
+    /// <summary>Only sockets exist and cannot be opened by anybody.</summary>
+    private static bool IsSocket(string path)
+    {
+        try
+        {
+            File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite).Dispose();
+            return false;
+        }
+        catch (UnauthorizedAccessException)
+        {
+            return false;
+        }
+        catch (IOException)
+        {
+            return true;
         }
     }
 }

@@ -44,15 +44,17 @@ public sealed class BoundsTests
         await using var listener = server.Listen("127.0.0.1:0", handler);
         var link = client.LinkTo(listener.Address);
         var payload = Payload.CopyOf(new byte[1 << 20]);
+        await handler.AnswerOneAsync(link);
 
         var results = await Task.WhenAll(Enumerable.Range(0, 100).Select(
             _ => link.StatAsync(payload: payload.Retain(), timeout: TimeSpan.FromMilliseconds(500)).AsTask()));
+        await handler.NextAsync();
         await client.DisposeAsync();
 
         Assert.All(results, r => Assert.Equal(CallOutcome.TimedOut, r.Outcome));
         Assert.Contains(results, r => r.Detail!.Contains("waits to be sent", StringComparison.Ordinal));
         Assert.Equal(1, Wires.References(payload.Buffer!));
-        Assert.Single(handler.Calls);
+        Assert.Empty(handler.Calls);
     }
 
     [Fact]

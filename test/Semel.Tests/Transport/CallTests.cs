@@ -1,5 +1,7 @@
+using System.Collections.Concurrent;
 using Semel.Protocol.Buffers;
 using Semel.Protocol.Messages;
+using Semel.Protocol.Scheduling;
 using Semel.Protocol.Wires;
 using Semel.Transport;
 
@@ -84,6 +86,7 @@ public sealed class CallTests
         var handler = new HoldingHandler();
         await using var listener = wire.Listen("127.0.0.1:0", handler);
         var link = wire.LinkTo(listener.Address);
+        await handler.AnswerOneAsync(link);
 
         var result = await link.StatAsync(timeout: TimeSpan.FromMilliseconds(300));
         var call = await handler.NextAsync();
@@ -178,6 +181,32 @@ public sealed class CallTests
             result.Payload.Release();
         }
         Assert.False(File.Exists(path));
+    }
+
+    [Fact]
+    public async Task Nothing_of_the_wire_runs_on_its_callers_context()
+    {
+        await using var wire = Wires.New();
+        var contexts = new ConcurrentBag<SynchronizationContext?>();
+        await using var listener = wire.Listen("127.0.0.1:0", new Handler(call =>
+        {
+            contexts.Add(SynchronizationContext.Current);
+            Wires.EchoTo(call);
+        }));
+        var context = SerialContext.Create();
+        var link = wire.LinkTo(listener.Address);
+
+        await context;
+        bool stayed = true;
+        for (int i = 0; i < 100; i++)
+        {
+            var result = await link.StatAsync(payload: Payload.CopyOf(new byte[10_000]));
+            stayed &= context.IsCurrent && result.IsAnswered;
+            result.Payload.Release();
+        }
+
+        Assert.True(stayed);
+        Assert.All(contexts, Assert.Null);
     }
 
     private static async Task Gone(IncomingCall call)

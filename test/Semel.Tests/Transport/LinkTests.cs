@@ -1,4 +1,3 @@
-using System.Net;
 using System.Net.Sockets;
 using Semel.Protocol.Messages;
 using Semel.Protocol.Wires;
@@ -109,6 +108,25 @@ public sealed class LinkTests
         var e = Assert.Throws<AddressUnavailableException>(() => wire.Listen(address, Wires.Echo));
 
         Assert.Contains(address, e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_socket_of_a_process_that_is_gone_is_replaced_and_no_other_file()
+    {
+        await using var wire = Wires.New();
+        string path = Path.Combine(Path.GetTempPath(), $"semel-{Environment.ProcessId}-{nameof(LinkTests)}.sock");
+        using (var gone = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified))
+            gone.Bind(new UnixDomainSocketEndPoint(path));   // closing it leaves the file
+
+        await using (var listener = wire.Listen("unix:" + path, Wires.Echo))
+        {
+            Assert.True((await wire.LinkTo(listener.Address).StatAsync()).IsAnswered);
+            Assert.Throws<AddressUnavailableException>(() => wire.Listen("unix:" + path, Wires.Echo));
+        }
+        await File.WriteAllTextAsync(path, "");
+        Assert.Throws<AddressUnavailableException>(() => wire.Listen("unix:" + path, Wires.Echo));
+        Assert.True(File.Exists(path));
+        File.Delete(path);
     }
 
     [Fact]

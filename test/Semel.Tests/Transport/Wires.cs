@@ -66,6 +66,14 @@ internal sealed class HoldingHandler : ICallHandler
         _came.Release();
     }
 
+    /// <summary>Lets one call through, so that the link has a connection.</summary>
+    public async Task AnswerOneAsync(ILink link)
+    {
+        var pending = link.StatAsync();
+        Wires.EchoTo(await NextAsync());
+        Assert.True((await pending).IsAnswered);
+    }
+
     /// <summary>The next call that has come and was not taken yet.</summary>
     public async Task<IncomingCall> NextAsync()
     {
