@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Semel.Protocol.Buffers;
 using Semel.Protocol.Messages;
 using Semel.Protocol.Wires;
 
@@ -83,6 +84,51 @@ public sealed class LinkTests
             Assert.Equal("/again", after.Answer<StatReply>().Detail);
         }
         await listener.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task Every_call_ends_once_however_often_connections_end()
+    {
+        var client = Wires.New();
+        var server = Wires.New();
+        var listener = server.Listen("127.0.0.1:0", Wires.Echo);
+        string address = listener.Address;
+        var link = client.LinkTo(address);
+        using var stop = new CancellationTokenSource();
+        var payloads = new[] { 0, 10, 20_000, 300_000 }.Select(n => Payload.CopyOf(new byte[n])).ToArray();
+        var callers = Enumerable.Range(0, 32).Select(CallAsync).ToArray();
+
+        for (int restart = 0; restart < 40; restart++)
+        {
+            await Task.WhenAny(link.StatAsync().AsTask(), link.StatAsync().AsTask());
+            await listener.DisposeAsync();
+            listener = server.Listen(address, Wires.Echo);
+        }
+        stop.Cancel();
+        var outcomes = (await Task.WhenAll(callers).WaitAsync(Wires.Long)).SelectMany(o => o).ToHashSet();
+        await client.DisposeAsync();
+        await server.DisposeAsync();
+
+        Assert.Contains(CallOutcome.Answered, outcomes);
+        Assert.DoesNotContain(CallOutcome.Refused, outcomes);
+        Assert.All(payloads.Where(p => p.Buffer is not null), p => Assert.Equal(1, Wires.References(p.Buffer!)));
+
+        async Task<HashSet<CallOutcome>> CallAsync(int seed)
+        {
+            var random = new Random(seed);
+            var outcomes = new HashSet<CallOutcome>();
+            while (!stop.IsCancellationRequested)
+            {
+                using var cancel = new CancellationTokenSource();
+                if (random.Next(10) == 0)
+                    cancel.CancelAfter(random.Next(3));
+                var timeout = TimeSpan.FromMilliseconds(random.Next(10) == 0 ? random.Next(20) : 30_000);
+                var result = await link.StatAsync("/a", payloads[random.Next(payloads.Length)].Retain(), timeout, cancel.Token);
+                result.Payload.Release();
+                outcomes.Add(result.Outcome);
+            }
+            return outcomes;
+        }
     }
 
     [Fact]
