@@ -123,11 +123,22 @@ public sealed class NamespaceTests
             {
                 StatRequest => new StatReply
                 {
-                    Status = Status.Ok, FileId = 3, Replicas = 3, Durability = Durability.Memory, ChunkCapacity = 1 << 20, Chunks = 4, CreatedMs = 1000, Writers = 5, SealedBytes = 6,
+                    Status = Status.Ok,
+                    FileId = 3,
+                    Replicas = 3,
+                    Durability = Durability.Memory,
+                    ChunkCapacity = 1 << 20,
+                    Chunks = 4,
+                    CreatedMs = 1000,
+                    Writers = 5,
+                    SealedBytes = 6,
                 },
                 _ => new ClusterStatusReply
                 {
-                    Status = Status.Ok, ClusterId = "c", Files = 1, Servers = { new ServerStatus { Server = new ServerAddress { ServerId = 255, Address = "a:1" }, Alive = true, SilentMs = 20 } },
+                    Status = Status.Ok,
+                    ClusterId = "c",
+                    Files = 1,
+                    Servers = { new ServerStatus { Server = new ServerAddress { ServerId = 255, Address = "a:1" }, Alive = true, SilentMs = 20 } },
                 },
             },
         };
@@ -136,7 +147,15 @@ public sealed class NamespaceTests
             Assert.Equal(
                 new FileStatus
                 {
-                    Path = "/a", FileId = 3, Replicas = 3, Durability = FileDurability.Memory, ChunkCapacity = 1 << 20, Chunks = 4, Created = DateTimeOffset.UnixEpoch.AddSeconds(1), Writers = 5, SealedBytes = 6,
+                    Path = "/a",
+                    FileId = 3,
+                    Replicas = 3,
+                    Durability = FileDurability.Memory,
+                    ChunkCapacity = 1 << 20,
+                    Chunks = 4,
+                    Created = DateTimeOffset.UnixEpoch.AddSeconds(1),
+                    Writers = 5,
+                    SealedBytes = 6,
                 },
                 await client.StatAsync("/a"));
             var status = await client.GetClusterStatusAsync();
