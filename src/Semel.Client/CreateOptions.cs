@@ -13,7 +13,7 @@ public enum FileDurability
 /// <summary>How a file is created.</summary>
 public sealed class CreateOptions
 {
-    /// <summary>Replicas of each chunk, on as many chunk servers. 1 to 16, or 0 (default): what the cluster is configured for.</summary>
+    /// <summary>Replicas of each chunk, on as many chunk servers. 1 to 8, or 0 (default): what the cluster is configured for.</summary>
     public int Replicas { get; set; }
 
     /// <summary>When an acknowledged record is safe. Default <see cref="FileDurability.Group"/>.</summary>
@@ -27,7 +27,7 @@ public sealed class CreateOptions
 
     internal void Validate()
     {
-        Options.InRange(Replicas, 0, 16, nameof(Replicas));
+        Options.InRange(Replicas, 0, 8, nameof(Replicas));
         if (!Enum.IsDefined(Durability))
             throw new ArgumentOutOfRangeException(nameof(Durability), Durability, $"Durability is {(int)Durability}; it must be Group or Memory.");
     }

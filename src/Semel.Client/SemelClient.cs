@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using Semel.Client.Appending;
@@ -49,16 +50,18 @@ public sealed class SemelClient : IAsyncDisposable
     /// A client of the cluster whose master listens on <paramref name="master"/>. Returns at once: connections are made when they are needed, and a master that
     /// is not there shows at the first operation.
     /// </summary>
-    /// <param name="master"><c>host:port</c>.</param>
+    /// <param name="master"><c>host:port</c> or <c>unix:/path</c>.</param>
     /// <param name="options">Defaults when null.</param>
     /// <exception cref="ArgumentException">The address is not of that form, or an option is out of its range.</exception>
     public static SemelClient Connect(string master, SemelClientOptions? options = null)
     {
+        ArgumentNullException.ThrowIfNull(master);
+        if (!IsAddress(master))
+            throw new ArgumentException($"'{master}' is not the address of a master. An address looks like localhost:7070, 10.0.0.7:7070, [::1]:7070 or unix:/run/semel/master.", nameof(master));
         options ??= new SemelClientOptions();
-        var loggers = options.LoggerFactory;
-        var random = new Random();
-        var wire = new SocketWire(new SocketWireOptions { Role = "client" }, TimeProvider.System, random, loggers);
-        return new SemelClient(wire, master, options, TimeProvider.System, random, loggers, ambient: null, wire);
+        options.Validate();
+        var wire = new SocketWire(new SocketWireOptions { Role = "client" }, TimeProvider.System, new Random(), options.LoggerFactory);
+        return new SemelClient(wire, master, options, TimeProvider.System, new Random(), options.LoggerFactory, ambient: null, wire);
     }
 
     /// <summary>The master's address, as it was given.</summary>
@@ -218,6 +221,17 @@ public sealed class SemelClient : IAsyncDisposable
     }
 
     internal ClientParts Parts => _parts;
+
+    private static bool IsAddress(string text)
+    {
+        if (text.StartsWith("unix:/", StringComparison.Ordinal))
+            return text.Length > "unix:/".Length;
+        int colon = text.LastIndexOf(':');
+        return colon > 0
+            && !text.Any(c => char.IsWhiteSpace(c) || char.IsControl(c) || c == '/')
+            && ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out ushort port)
+            && port > 0;
+    }
 
     private static void Check(string path)
     {

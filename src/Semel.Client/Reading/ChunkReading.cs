@@ -17,7 +17,8 @@ internal sealed record SourceFile(string Path, ulong FileId, uint ChunkCapacity)
 
 /// <summary>
 /// Reads one chunk from an offset on, block by block, from whichever replica serves. An open chunk is read from its primary first, a sealed one from any.
-/// The end of the file is believed only from a replica that is settled; an unsettled one makes the reader tell the master, who finds a primary.
+/// The end of the file is believed only from the primary that the master names, when it is settled: it knows of every record that was acknowledged before the
+/// master was asked. When that one fails the reader tells the master, who finds another.
 /// </summary>
 internal sealed class ChunkReading
 {
@@ -44,6 +45,7 @@ internal sealed class ChunkReading
         public int BadPosition;
         public int Other;
         public int Rounds;
+        public bool HasPrimaryFailed;
         public string Last;
     }
 
@@ -121,7 +123,8 @@ internal sealed class ChunkReading
     {
         if (reply.Sealed && _offset >= reply.Committed)
             return ChunkStep.EndOfChunk;
-        if (!reply.Settled || _offset < reply.Committed)
+        bool isFresh = reply.Settled && IsPrimary(server) && new Ballot(reply.Ballot) >= Ballot.OfVersion(_location.Version);
+        if (!isFresh || _offset < reply.Committed)
         {
             _faults.Other++;
             return NextReplica(server, "the replica does not know where the chunk ends now");
@@ -150,9 +153,12 @@ internal sealed class ChunkReading
     {
         _parts.Logger.ReplicaDidNotServe(server.Address, _handle.ToString(), reason);
         _faults.Last = $"{server.Address}: {reason}";
+        _faults.HasPrimaryFailed |= IsPrimary(server);
         _candidate++;
         return null;
     }
+
+    private bool IsPrimary(ServerAddress server) => server.ServerId == _location.Primary?.ServerId;
 
     private void Progress()
     {
@@ -175,7 +181,7 @@ internal sealed class ChunkReading
         if (_faults.Rounds > 1)
             await Task.Delay(wait, _parts.Time, cancellation);
 
-        if (!_location.Sealed)
+        if (!_location.Sealed && _faults.HasPrimaryFailed)
             await SuspectAsync(cancellation);
         int rounds = _faults.Rounds;
         _faults = new RoundFaults { Rounds = rounds, Last = _faults.Last };

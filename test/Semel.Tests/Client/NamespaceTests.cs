@@ -18,7 +18,7 @@ public sealed class NamespaceTests
             var options = new CreateOptions { Replicas = 2, Durability = FileDurability.Memory, CreateParents = true, OpenIfExists = true };
             Assert.True(await client.CreateAsync("/a/new", options));
             Assert.False(await client.CreateAsync("/a/old"));
-            await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => client.CreateAsync("/a", new CreateOptions { Replicas = 17 }));
+            await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => client.CreateAsync("/a", new CreateOptions { Replicas = 9 }));
             await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => client.CreateAsync("/a", new CreateOptions { Durability = 0 }));
         });
         var first = (CreateFileRequest)cluster.Calls[0].Header;
@@ -65,6 +65,29 @@ public sealed class NamespaceTests
         Assert.Empty(cluster.Calls);
     }
 
+    [Theory]
+    [InlineData("localhost")]
+    [InlineData("localhost:")]
+    [InlineData("localhost:0")]
+    [InlineData("localhost:65536")]
+    [InlineData("http://localhost:7070")]
+    [InlineData(":7070")]
+    [InlineData("unix:/")]
+    public void What_is_no_address_is_refused_with_the_value(string address) =>
+        Assert.Contains($"'{address}'", Assert.Throws<ArgumentException>(() => SemelClient.Connect(address)).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public async Task A_master_that_is_not_there_is_named_with_what_to_do()
+    {
+        await using var client = SemelClient.Connect("127.0.0.1:1", new SemelClientOptions { OperationTimeout = TimeSpan.FromMilliseconds(100) });
+
+        var failure = await Assert.ThrowsAsync<ClusterUnavailableException>(() => client.StatAsync("/a"));
+
+        Assert.Contains("No master at 127.0.0.1:1", failure.Message, StringComparison.Ordinal);
+        Assert.Contains("semel up", failure.Message, StringComparison.Ordinal);
+        Assert.False(failure.InDoubt);
+    }
+
     [Fact]
     public void A_directory_is_listed_page_by_page()
     {
@@ -100,11 +123,22 @@ public sealed class NamespaceTests
             {
                 StatRequest => new StatReply
                 {
-                    Status = Status.Ok, FileId = 3, Replicas = 3, Durability = Durability.Memory, ChunkCapacity = 1 << 20, Chunks = 4, CreatedMs = 1000, Writers = 5, SealedBytes = 6,
+                    Status = Status.Ok,
+                    FileId = 3,
+                    Replicas = 3,
+                    Durability = Durability.Memory,
+                    ChunkCapacity = 1 << 20,
+                    Chunks = 4,
+                    CreatedMs = 1000,
+                    Writers = 5,
+                    SealedBytes = 6,
                 },
                 _ => new ClusterStatusReply
                 {
-                    Status = Status.Ok, ClusterId = "c", Files = 1, Servers = { new ServerStatus { Server = new ServerAddress { ServerId = 255, Address = "a:1" }, Alive = true, SilentMs = 20 } },
+                    Status = Status.Ok,
+                    ClusterId = "c",
+                    Files = 1,
+                    Servers = { new ServerStatus { Server = new ServerAddress { ServerId = 255, Address = "a:1" }, Alive = true, SilentMs = 20 } },
                 },
             },
         };
@@ -113,7 +147,15 @@ public sealed class NamespaceTests
             Assert.Equal(
                 new FileStatus
                 {
-                    Path = "/a", FileId = 3, Replicas = 3, Durability = FileDurability.Memory, ChunkCapacity = 1 << 20, Chunks = 4, Created = DateTimeOffset.UnixEpoch.AddSeconds(1), Writers = 5, SealedBytes = 6,
+                    Path = "/a",
+                    FileId = 3,
+                    Replicas = 3,
+                    Durability = FileDurability.Memory,
+                    ChunkCapacity = 1 << 20,
+                    Chunks = 4,
+                    Created = DateTimeOffset.UnixEpoch.AddSeconds(1),
+                    Writers = 5,
+                    SealedBytes = 6,
                 },
                 await client.StatAsync("/a"));
             var status = await client.GetClusterStatusAsync();

@@ -223,7 +223,14 @@ public sealed class ReadTests
         {
             await FillAsync(cluster, client);
             cluster.FateOf = (kind, _) => kind == MessageKind.ReadFrames && cluster.Calls[^1].Address == "cs0:1" ? Fate.Swallowed : Fate.Served;
+            cluster.AnswerInstead = (_, header) =>
+            {
+                if (header is LocateTailRequest { SuspectHandle: 102, SuspectVersion: 1 })
+                    cluster.ChangeView();
+                return null;
+            };
             Assert.Equal(All, Texts(await ReadAsync(client)));
+            Assert.Equal(2UL, cluster.Last.Ballot.Version);
         });
     }
 
@@ -244,6 +251,23 @@ public sealed class ReadTests
             Assert.Equal(All, Texts(await ReadAsync(client)));
         });
         Assert.True(settled);
+    }
+
+    /// <summary>A secondary may not have heard yet of the last record that was acknowledged.</summary>
+    [Fact]
+    public void The_end_is_believed_only_from_the_primary()
+    {
+        var cluster = new PretendCluster();
+        int refused = 0;
+        cluster.AnswerInstead = (address, header) =>
+            header is ReadFramesRequest { Handle: 102 } && address == "cs0:1" && refused++ == 0 ? new ReadFramesReply { Status = ReadStatus.ReadBusy } : null;
+        cluster.Run(async client =>
+        {
+            await FillAsync(cluster, client);
+            Assert.Equal(All, Texts(await ReadAsync(client)));
+        });
+        Assert.Equal("cs0:1", cluster.Calls.Last(c => c.Kind == MessageKind.ReadFrames).Address);
+        Assert.Contains(cluster.Calls, c => c is { Address: "cs1:1", Header: ReadFramesRequest { Handle: 102 } });
     }
 
     [Fact]
