@@ -65,7 +65,8 @@ internal sealed class MasterSession(
                 PrepareFullReport();
                 return request.Incarnation;
             }
-            Complain(reply, result);
+            if (reply is not { Status: Status.Ok })
+                Complain(reply, result);
             await Task.Delay(Jittered(pause), time, cancellation);
         }
     }
