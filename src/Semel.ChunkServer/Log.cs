@@ -27,6 +27,9 @@ internal static partial class Log
     [LoggerMessage(2007, LogLevel.Error, "Replica of chunk {Chunk} is damaged: {Committed} bytes were durable once, {Tail} verify. The master repairs it from another replica")]
     public static partial void ReplicaDamaged(this ILogger logger, ChunkHandle chunk, uint committed, uint tail);
 
+    [LoggerMessage(2010, LogLevel.Error, "The identity that the master gave cannot be kept: {Reason}. The chunk server takes no chunks until it can")]
+    public static partial void IdentityNotKept(this ILogger logger, string reason);
+
     [LoggerMessage(2101, LogLevel.Information, "Recovery of chunk {Chunk} began in ballot {Ballot}: the log ends at {Tail}, {Committed} of it known committed")]
     public static partial void RecoveryBegan(this ILogger logger, ChunkHandle chunk, Ballot ballot, uint tail, uint committed);
 

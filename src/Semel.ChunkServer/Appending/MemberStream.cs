@@ -46,6 +46,8 @@ internal sealed class MemberStream(ServerAddress server, ILink link)
 
     public void Installed(uint durable)
     {
+        if (!Following)
+            ToldCommitted = 0;      // a view says nothing of the watermark
         Following = true;
         WantsFramesFrom = null;
         Voted(durable);
@@ -60,6 +62,6 @@ internal sealed class MemberStream(ServerAddress server, ILink link)
         WantsFramesFrom = null;
     }
 
-    /// <summary>What was sent and not acknowledged goes again.</summary>
-    public void Rewind() => Next = Acked;
+    /// <summary>What was sent and not acknowledged goes again; the watermark too, for the message that carried it may be the one that was lost.</summary>
+    public void Rewind() => (Next, ToldCommitted) = (Acked, 0);
 }

@@ -57,17 +57,32 @@ internal sealed class MasterSession(
             result.Payload.Release();
             cancellation.ThrowIfCancellationRequested();
             var reply = result.IsAnswered ? result.Answer<RegisterServerReply>() : null;
-            if (reply is { Status: Status.Ok })
+            if (reply is { Status: Status.Ok } && await IsKeptAsync(reply))
             {
-                await accepted(reply);
                 _interval = reply.HeartbeatMs > 0 ? TimeSpan.FromMilliseconds(reply.HeartbeatMs) : options.HeartbeatInterval;
                 _complained = false;
                 logger.Registered(master.Address, reply.MasterEpoch);
                 PrepareFullReport();
                 return request.Incarnation;
             }
-            Complain(reply, result);
+            if (reply is not { Status: Status.Ok })
+                Complain(reply, result);
             await Task.Delay(Jittered(pause), time, cancellation);
+        }
+    }
+
+    /// <summary>False: the identity did not get onto the disk. It is asked for again, under the same address.</summary>
+    private async Task<bool> IsKeptAsync(RegisterServerReply reply)
+    {
+        try
+        {
+            await accepted(reply);
+            return true;
+        }
+        catch (IOException e)
+        {
+            logger.IdentityNotKept(e.Message);
+            return false;
         }
     }
 

@@ -293,6 +293,8 @@ internal sealed class Replica
             return false;
         }
         FramesWereWritten();
+        if (Log.EndsInSeal)
+            ReportChange();     // the master confirms it, should the primary's last word be lost
         return true;
     }
 

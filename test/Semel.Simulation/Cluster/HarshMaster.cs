@@ -114,6 +114,8 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
                 continue;
             if (report.Sealed && chunk.SealedLength is { } length && report.Tail != length)
                 _cluster.World.Fail($"server {id:x} says that chunk {chunk.Handle:x} is sealed at {report.Tail}, it was sealed at {length}");
+            if (report.Sealed && chunk.SealedLength is null && report.LastView >> 24 == chunk.Version)
+                _process.Start(() => LearnSealAsync(chunk));
             if (report.EndsInSeal && !report.Sealed && chunk.SealedLength == report.Tail)
                 reply.Commands.Add(new Command { CommandId = ++_memory.Commands, ConfirmSeal = new ConfirmSeal { Handle = chunk.Handle, Version = chunk.Version, Length = report.Tail } });
         }
@@ -128,6 +130,23 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
             }
         }
         return reply;
+    }
+
+    /// <summary>The primary's word was lost: a new view says it again.</summary>
+    private async Task LearnSealAsync(ChunkState chunk)
+    {
+        var (path, file) = _memory.Files.First(f => f.Value.Chunks.Contains(chunk));
+        await Task.Delay(TimeSpan.FromMilliseconds(300), _process.Time);
+        if (chunk.SealedLength is not null || !_busyFiles.Add(path))
+            return;
+        try
+        {
+            await ChangeViewAsync(file, chunk, accused: 0);
+        }
+        finally
+        {
+            _busyFiles.Remove(path);
+        }
     }
 
     private Command Clone(FileState file, ChunkState chunk, ulong server)

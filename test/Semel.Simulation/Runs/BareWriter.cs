@@ -13,7 +13,7 @@ namespace Semel.Simulation.Runs;
 /// A writer that speaks the protocol by itself, as little as it allows: no care, no patience, every batch alone in a call, repeated as soon as anything is unclear.
 /// It meets what a careful client avoids, and its answers are checked one by one. One incarnation.
 /// </summary>
-internal sealed class BareWriter(SimulatedProcess process, IWire wire, string master, string path, WriterHistory history, ulong records, int window, int batchOneIn) : IRunWriter
+internal sealed class BareWriter(SimulatedProcess process, IWire wire, string master, string path, WriterHistory history, RunPlan plan) : IRunWriter
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(250);
 
@@ -26,9 +26,6 @@ internal sealed class BareWriter(SimulatedProcess process, IWire wire, string ma
     private ChunkLocation? _tail;
     private int _silent;
     private bool _settled;       // the window's answers brought us no further
-
-    /// <summary>Nothing is sent beyond this any more.</summary>
-    public ulong LastRecord { get; set; } = records;
 
     /// <summary>A newer incarnation took over.</summary>
     public bool IsFenced { get; private set; }
@@ -51,6 +48,8 @@ internal sealed class BareWriter(SimulatedProcess process, IWire wire, string ma
                 await Task.WhenAll(_unacked.Values.ToList().Select(AppendAsync));
                 if (!_settled)
                     break;
+                if (plan.ThinkTime > TimeSpan.Zero)
+                    await Task.Delay(_random.Between(TimeSpan.Zero, plan.ThinkTime * plan.Window * 2), process.Time);
             }
         }
     }
@@ -112,9 +111,9 @@ internal sealed class BareWriter(SimulatedProcess process, IWire wire, string ma
 
     private void Fill()
     {
-        while (_unacked.Count < window && _next <= LastRecord)
+        while (_unacked.Count < plan.Window && _next <= (ulong)plan.RecordsPerWriter)
         {
-            int count = (int)Math.Min(batchOneIn > 0 && _random.OneIn(batchOneIn) ? 2 + (ulong)_random.Below(4) : 1, LastRecord - _next + 1);
+            int count = (int)Math.Min(plan.BatchOneIn > 0 && _random.OneIn(plan.BatchOneIn) ? 2 + (ulong)_random.Below(4) : 1, (ulong)plan.RecordsPerWriter - _next + 1);
             var payload = new MemoryStream();
             int taken = 0;
             for (; taken < count; taken++)

@@ -73,7 +73,7 @@ internal sealed class LibraryWriter(SimulatedProcess process, IWire wire, string
             _inFlight.Enqueue(records.Count == 1 ? AppendAsync(writer, next, records[0]) : AppendBatchAsync(writer, next, records));
             next += (ulong)records.Count;
             if (plan.ThinkTime > TimeSpan.Zero)
-                await Task.Delay(_random.Between(TimeSpan.Zero, plan.ThinkTime), process.Time);
+                await Task.Delay(_random.Between(TimeSpan.Zero, plan.ThinkTime * 2), process.Time);
         }
     }
 

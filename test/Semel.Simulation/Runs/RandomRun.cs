@@ -78,6 +78,8 @@ internal sealed class RandomRun
             return;
         if (!Do("every replica to know what is committed", ProgressLimit, AuditAsync))
             return;
+        if (!Do("fresh readers to read to the end", ProgressLimit, ReadAgainAsync))
+            return;
         _world.RunUntil(() => _checkers.All(c => c.File.Tails.All(tail => tail.Records.Count >= c.Records)), ProgressLimit, "the readers to see everything");
         foreach (var checker in _checkers)
             checker.CheckReaders();
@@ -123,7 +125,7 @@ internal sealed class RandomRun
         var (process, wire) = _cluster.NewClientProcess("writer");
         string master = _cluster.Master.Address;
         IRunWriter writer = _plan.BareClients
-            ? new BareWriter(process, wire, master, slot.File.Path, slot.History, (ulong)_plan.RecordsPerWriter, _plan.Window, _plan.BatchOneIn)
+            ? new BareWriter(process, wire, master, slot.File.Path, slot.History, _plan)
             : new LibraryWriter(process, wire, master, slot.File.Path, slot.History, _plan);
         slot.Incarnations.Add(process);
         process.Start(async () =>
@@ -179,6 +181,19 @@ internal sealed class RandomRun
                 if (writer.Acknowledged.Count != _plan.RecordsPerWriter)
                     _world.Fail($"{file.Path}: writer {writer.Name} is done with {writer.Acknowledged.Count} of {_plan.RecordsPerWriter} records");
             }
+        }
+    }
+
+    /// <summary>Who opens a file now and reads to its end finds everything that was acknowledged before.</summary>
+    private async Task ReadAgainAsync()
+    {
+        foreach (var checker in _checkers)
+        {
+            var (process, wire) = _cluster.NewClientProcess("fresh");
+            var reader = new LibraryReader(process, wire, _cluster.Master.Address, checker.File.Path, checker.File.StartTail("fresh"));
+            long found = await process.Start(reader.CountToEndAsync);
+            if (found != checker.Records)
+                _world.Fail($"{checker.File.Path}: a reader found the end after {found} records, there are {checker.Records}");
         }
     }
 

@@ -100,6 +100,9 @@ internal sealed record RunPlan
             .Where(kind => durability == Durability.Group || kind is not (FaultKind.PowerFailServer or FaultKind.PowerFailAll))
             .ToList();
         bool quiet = random.OneIn(10);
+        int faults = quiet || kinds.Count == 0 ? 0 : 1 + random.Below(random.OneIn(4) ? 40 : 12);
+        var interval = TimeSpan.FromMilliseconds(5 + random.Below(random.OneIn(3) ? 1500 : 250));
+        int records = 10 + random.Below(60);
         return new RunPlan
         {
             Shape = new ClusterShape
@@ -133,17 +136,17 @@ internal sealed record RunPlan
             HarshMaster = random.OneIn(3),
             BareClients = random.OneIn(3),
             Faults = kinds,
-            FaultCount = quiet || kinds.Count == 0 ? 0 : 1 + random.Below(random.OneIn(4) ? 40 : 12),
-            FaultInterval = TimeSpan.FromMilliseconds(5 + random.Below(random.OneIn(3) ? 1500 : 250)),
+            FaultCount = faults,
+            FaultInterval = interval,
             FaultDuration = TimeSpan.FromMilliseconds(10 + random.Below(random.OneIn(3) ? 6000 : 800)),
             Files = 1 + (random.OneIn(3) ? random.Below(3) : 0),
             WritersPerFile = 1 + random.Below(4),
-            RecordsPerWriter = 10 + random.Below(60),
+            RecordsPerWriter = records,
             ReadersPerFile = random.Below(3),
             Window = 1 + random.Below(random.OneIn(2) ? 4 : 16),
             MaxRecordLength = random.Pick([100, 2000, 12_000]),
             BatchOneIn = random.Pick([0, 3, 10]),
-            ThinkTime = TimeSpan.FromMilliseconds(random.Pick([0, 5, 50, 200])),
+            ThinkTime = random.OneIn(4) ? TimeSpan.Zero : interval * faults / records * (2 * random.NextDouble()),   // so that most faults meet work
         };
     }
 
