@@ -52,7 +52,7 @@ internal sealed class RecordInput(Stream source, RecordFormat format, int maxRec
             searched = _end - _start;
             Check(searched);
             if (!await FillAsync(cancellation))
-                return searched == 0 ? null : Take(searched, 0);
+                return searched == 0 ? null : (ReadOnlyMemory<byte>?)Take(searched, 0);
         }
     }
 
@@ -62,7 +62,7 @@ internal sealed class RecordInput(Stream source, RecordFormat format, int maxRec
         {
             if (await FillAsync(cancellation))
                 continue;
-            return _end == _start ? null : throw CommandException.Usage($"The input ends within the length of record {_record}.");
+            return _end == _start ? (ReadOnlyMemory<byte>?)null : throw CommandException.Usage($"The input ends within the length of record {_record}.");
         }
         uint length = BinaryPrimitives.ReadUInt32LittleEndian(_buffer.AsSpan(_start));
         Check(length);
