@@ -73,7 +73,7 @@ public sealed class DataDirectoryTests : IDisposable
     {
         var holder = await OpenAsync();
 
-        var refusal = await Assert.ThrowsAsync<IOException>(() => OpenAsync());
+        var refusal = await Assert.ThrowsAsync<DirectoryInUseException>(() => OpenAsync());
         Assert.Contains("in use by another process", refusal.Message, StringComparison.Ordinal);
 
         holder.Dispose();
