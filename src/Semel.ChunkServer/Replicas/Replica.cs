@@ -41,6 +41,7 @@ internal sealed class Replica
     private ITimer? _backgroundFlush;
     private bool _stopped;
     private ChunkReport _report = new();
+    private readonly TaskCompletionSource _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public Replica(ReplicaLog log, ReplicaServices services, bool found)
     {
@@ -59,6 +60,9 @@ internal sealed class Replica
     public ChunkHandle Handle => Log.Chunk.Handle;
     public CommitWatch Watch { get; }
     public ReplicaLog Log { get; }
+
+    /// <summary>Ends when what was found on the disk is durable, its name included; with the disk's failure if it cannot be made so.</summary>
+    public Task Opened => _opened.Task;
 
     /// <summary>As of the last change that others care for. May be read from any thread.</summary>
     public ChunkReport Report => Volatile.Read(ref _report);
@@ -101,6 +105,7 @@ internal sealed class Replica
             if (found)
                 await Log.Files.MakeDurableAsync(Committed);   // before the first vote or promise: what the scan found may not be durable
             Held = Log.Tail;
+            _opened.TrySetResult();
             var reader = _mailbox.Reader;
             while (!_stopped && await reader.WaitToReadAsync())
             {
@@ -116,6 +121,8 @@ internal sealed class Replica
         {
             Fail(e);
         }
+        if (_opened.TrySetException(new IOException($"The replica of chunk {Handle} has failed: {_failure}")))
+            _ = _opened.Task.Exception;     // nobody need ask
         _mailbox.Writer.TryComplete();
         await foreach (var left in _mailbox.Reader.ReadAllAsync())
             AnswerGone(left);

@@ -58,8 +58,11 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
             return new CreateChunkReply { Status = Status.Unavailable, Detail = $"Chunk {handle} is being made or deleted here at the moment." };
         try
         {
-            if (registry.TryGet(handle, out _))
+            if (registry.TryGet(handle, out var existing))
+            {
+                await existing.Opened;
                 return new CreateChunkReply { Status = Status.Ok };
+            }
             byte[]? baseBytes = await BaseAsync(request.Base);
             if (baseBytes is null)
                 return new CreateChunkReply { Status = Status.Unavailable, Detail = $"No source gave the base with digest {request.Base.Digest:x8} for chunk {handle}." };
@@ -108,6 +111,7 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
         {
             if (registry.TryGet(handle, out var existing))
             {
+                await existing.Opened;
                 if (existing.Report is { Sealed: true } report && report.Tail == clone.Length)
                     return new CommandResult { Status = Status.Ok };
                 var deleted = await DeleteEnteredAsync(handle, clone.Version + 1);

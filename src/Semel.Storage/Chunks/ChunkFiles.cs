@@ -66,12 +66,8 @@ public sealed class ChunkFiles : IDisposable
     public static async ValueTask<ChunkFiles> CreateAsync(IDisk disk, ChunkDescription chunk, byte[] baseBytes)
     {
         string directory = DirectoryOf(chunk.Handle);
-        if (!disk.ListDirectories("chunks").Contains(directory["chunks/".Length..]))
-        {
-            disk.CreateDirectory(directory);
-            await disk.FlushDirectoryAsync("chunks");
-            await disk.FlushDirectoryAsync("");
-        }
+        disk.CreateDirectory(directory);
+        await FlushParentsAsync(disk);      // also when it was there: whoever made it may not have come so far
         DeleteFiles(disk, chunk.Handle);
         var frames = disk.Open(NameOf(chunk.Handle, "chunk"), create: true);
         IDiskFile? metaFile = null;
@@ -179,6 +175,8 @@ public sealed class ChunkFiles : IDisposable
     /// </param>
     public async ValueTask MakeDurableAsync(uint provenTo)
     {
+        await FlushParentsAsync(_disk);
+        await _disk.FlushDirectoryAsync(DirectoryOf(Metadata.Chunk.Handle));
         var block = new byte[Math.Min(1 << 20, Length - Math.Min(provenTo, Length))];
         for (uint at = provenTo; at < Length; at += (uint)block.Length)
         {
@@ -218,6 +216,12 @@ public sealed class ChunkFiles : IDisposable
     {
         _frames.Dispose();
         _metaFile.Dispose();
+    }
+
+    private static async ValueTask FlushParentsAsync(IDisk disk)
+    {
+        await disk.FlushDirectoryAsync("chunks");
+        await disk.FlushDirectoryAsync("");
     }
 
     private static string DirectoryOf(ChunkHandle handle) => $"chunks/{handle.ToString().AsSpan(14)}";
