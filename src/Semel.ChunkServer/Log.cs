@@ -54,6 +54,9 @@ internal static partial class Log
     [LoggerMessage(2108, LogLevel.Error, "Replica of chunk {Chunk} has failed and takes part in nothing more until the server is restarted")]
     public static partial void ReplicaFailed(this ILogger logger, Exception failure, ChunkHandle chunk);
 
+    [LoggerMessage(2110, LogLevel.Warning, "Chunk {Chunk}: a call of kind {Kind} could not be carried out: {Reason} The replica goes on when there is space")]
+    public static partial void CallLacksSpace(this ILogger logger, ChunkHandle chunk, Protocol.Messages.MessageKind kind, string reason);
+
     [LoggerMessage(2201, LogLevel.Information, "Replica of chunk {Chunk} was deleted")]
     public static partial void ReplicaDeleted(this ILogger logger, ChunkHandle chunk);
 

@@ -146,6 +146,13 @@ internal sealed class Replica
             else
                 await TakeEventAsync(what);
         }
+        catch (DiskFullException e) when (call is not null)
+        {
+            // Nothing half-done counts: a ballot that is promised or installed only in memory is repeated, by whoever sent it, until there is space.
+            _services.Logger.CallLacksSpace(Handle, call.Kind, e.Message);
+            if (!call.IsAnswered)
+                AnswerGone(call, e.Message);
+        }
         catch (Exception e) when (e is IOException or InvariantViolationException)
         {
             Fail(e);
@@ -601,6 +608,12 @@ internal sealed class Replica
                 ReportChange();
             }
         }
+        catch (DiskFullException e)
+        {
+            // Without a durable attempt nothing may take the place of what was cut. The master gives the chunk to somebody else, or to us again.
+            if (_primary is { AbortReason: not null })
+                StepDown(e.Message);
+        }
         catch (IOException e)
         {
             Fail(e);
@@ -701,7 +714,7 @@ internal sealed class Replica
     }
 
     /// <summary>Answers what nobody will do any more.</summary>
-    private void AnswerGone(object what)
+    private void AnswerGone(object what, string? reason = null)
     {
         if (what is not IncomingCall call)
         {
@@ -709,7 +722,7 @@ internal sealed class Replica
             (what as DeleteWanted)?.Deleted.TrySetResult(false);
             return;
         }
-        string detail = _failure is null ? $"The replica of chunk {Handle} is going away." : $"The replica of chunk {Handle} has failed: {_failure}";
+        string detail = reason ?? (_failure is null ? $"The replica of chunk {Handle} is going away." : $"The replica of chunk {Handle} has failed: {_failure}");
         call.Reply(call.Kind switch
         {
             MessageKind.Append or MessageKind.InitWriter => new AppendReply { Status = AppendStatus.NotPrimary, Detail = detail },
