@@ -1,0 +1,122 @@
+using System.Diagnostics;
+using System.Text.Json;
+using Semel.Cli.Clusters;
+using Semel.Cli.Terminal;
+
+namespace Semel.EndToEnd;
+
+public sealed class DemoAndBenchTests : IDisposable
+{
+    private readonly TemporaryDirectory _directory = new();
+
+    public void Dispose() => _directory.Dispose();
+
+    [Fact]
+    public async Task The_demonstration_ends_with_its_verdict()
+    {
+        var demo = await Shell.RunAsync("demo", "--records", "30000");
+
+        Assert.Equal("verdict: exactly once: 30000 acknowledged, 30000 found, 0 lost, 0 duplicated, replicas identical", demo.Lines.Last());
+        Assert.Equal(ExitCode.Done, demo.ExitCode);
+    }
+
+    [Fact]
+    public async Task The_demonstration_takes_a_file_whose_lines_are_empty_equal_or_without_an_end()
+    {
+        string file = Path.Combine(_directory.Path, "input");
+        await File.WriteAllTextAsync(file, string.Concat(Enumerable.Repeat("same\n\n", 500)) + "last");
+
+        var demo = await Shell.RunAsync("demo", "--input", file, "--writers", "3", "--json");
+
+        Assert.Equal(ExitCode.Done, demo.ExitCode);
+        using var shape = JsonDocument.Parse(demo.Lines.Last());
+        Assert.Equal(1001, shape.RootElement.GetProperty("found").GetInt64());
+        Assert.Equal(0, shape.RootElement.GetProperty("lost").GetInt64());
+    }
+
+    [Fact]
+    public async Task An_interrupted_demonstration_ends_its_processes_and_removes_its_directory()
+    {
+        string temporary = Directory.CreateDirectory(Path.Combine(_directory.Path, "tmp")).FullName;
+        string begin = Environment.GetEnvironmentVariable("TMPDIR") ?? "";
+        Shell.RunningProcess demo;
+        Environment.SetEnvironmentVariable("TMPDIR", temporary);
+        try
+        {
+            demo = Shell.Begin("demo", "--records", "3000000");
+        }
+        finally
+        {
+            Environment.SetEnvironmentVariable("TMPDIR", begin.Length == 0 ? null : begin);
+        }
+        await using var _ = demo;
+        await UntilAsync(() => Children(demo.Id).Length == 4);
+        var children = Children(demo.Id);
+
+        demo.Interrupt();
+
+        Assert.Equal(ExitCode.Interrupted, (await demo.EndAsync()).ExitCode);
+        Assert.All(children, child => Assert.False(Directory.Exists($"/proc/{child}")));
+        Assert.Empty(Directory.GetDirectories(temporary, "semel-*"));
+    }
+
+    [Fact]
+    public async Task Servers_of_a_demonstration_that_is_killed_end_by_themselves()
+    {
+        await using var demo = Shell.Begin("demo", "--records", "3000000");
+        await UntilAsync(() => Children(demo.Id).Length == 4);
+        var children = Children(demo.Id);
+
+        await demo.DisposeAsync();
+
+        await UntilAsync(() => children.All(child => !Directory.Exists($"/proc/{child}")));
+    }
+
+    [Fact]
+    public async Task A_missing_input_is_not_found()
+    {
+        Assert.Equal(ExitCode.NotFound, (await Shell.RunAsync("demo", "--input", Path.Combine(_directory.Path, "nothing"))).ExitCode);
+    }
+
+    [Theory]
+    [InlineData("--durability", "memory")]
+    [InlineData("--delivery", "at-least-once", "--verify")]
+    [InlineData("--batch", "10")]
+    [InlineData("--in-flight", "1", "--writers", "4", "--files", "2")]
+    public async Task The_last_line_of_a_benchmark_is_one_JSON_object(params string[] arguments)
+    {
+        var bench = await Shell.RunAsync(["bench", "append", "--records", "2000", "--size", "100", "--warm-up", "100ms", "--json", .. arguments]);
+
+        Assert.Equal((ExitCode.Done, ""), (bench.ExitCode, bench.Error));
+        using var shape = JsonDocument.Parse(bench.Lines.Last());
+        var root = shape.RootElement;
+        Assert.Equal(2000, root.GetProperty("records").GetInt64());
+        Assert.True(root.GetProperty("verified").GetBoolean());
+        foreach (string key in new[] { "records_per_s", "mb_per_s", "p50_us", "p99_us" })
+            Assert.True(root.GetProperty(key).GetDouble() > 0, key);
+        Assert.Equal(["client", "chunkservers", "master"], UpTests.Keys(root.GetProperty("cpu_s").GetRawText()));
+    }
+
+    private static int[] Children(int parent) =>
+        File.Exists($"/proc/{parent}/task/{parent}/children")
+            ? [.. Directory.GetDirectories($"/proc/{parent}/task").SelectMany(t => Read(t + "/children").Split(' ', StringSplitOptions.RemoveEmptyEntries)).Select(int.Parse)]
+            : [.. Process.GetProcesses().Select(p => p.Id).Where(id => Read($"/proc/{id}/stat") is { Length: > 0 } stat && stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[1] == $"{parent}")];
+
+    private static string Read(string file)
+    {
+        try
+        {
+            return File.ReadAllText(file);
+        }
+        catch (IOException)
+        {
+            return "";
+        }
+    }
+
+    private static async Task UntilAsync(Func<bool> condition)
+    {
+        while (!condition())
+            await Task.Delay(20, TestContext.Current.CancellationToken);
+    }
+}

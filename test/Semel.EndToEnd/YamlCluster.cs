@@ -1,0 +1,51 @@
+using Semel.Cli.Clusters;
+
+namespace Semel.EndToEnd;
+
+/// <summary>A master (0) and chunk servers (1 and up), each a process with a YAML file. A server that is started again has its old address and data.</summary>
+internal sealed class YamlCluster : IAsyncDisposable
+{
+    private readonly string _directory;
+    private readonly ServerProcess?[] _servers;
+
+    private YamlCluster(string directory, int chunkServers)
+    {
+        _directory = directory;
+        _servers = new ServerProcess?[chunkServers + 1];
+    }
+
+    public string Master { get; private set; } = "";
+
+    public static async Task<YamlCluster> StartAsync(string directory, int chunkServers)
+    {
+        var cluster = new YamlCluster(directory, chunkServers);
+        await cluster.StartAsync(0, "127.0.0.1:0");
+        cluster.Master = cluster._servers[0]!.Address;
+        await Task.WhenAll(Enumerable.Range(1, chunkServers).Select(i => cluster.StartAsync(i, "127.0.0.1:0")));
+        return cluster;
+    }
+
+    public Task KillAsync(int server) => _servers[server]!.KillAsync();
+
+    public async Task StartAgainAsync(int server)
+    {
+        var killed = _servers[server]!;
+        await killed.DisposeAsync();
+        await StartAsync(server, killed.Address);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var server in _servers.OfType<ServerProcess>().Reverse())
+            await server.DisposeAsync();
+    }
+
+    private async Task StartAsync(int server, string address)
+    {
+        string role = server == 0 ? "master" : "chunkserver";
+        string file = Path.Combine(_directory, $"{role}{server}.yaml");
+        string own = server == 0 ? "chunk_size: 1MiB\nhttp: none" : $"master: {Master}";
+        await File.WriteAllTextAsync(file, $"bind: {address}\ndata: {Path.Combine(_directory, $"{role}{server}")}\nlog_level: warning\n{own}\n");
+        _servers[server] = await ServerProcess.StartAsync($"{role}{server}", [role, "--config", file], TimeProvider.System, TestContext.Current.CancellationToken);
+    }
+}
