@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using Semel.Simulation.Kernel;
 using Semel.Simulation.Runs;
 
 // semel-simulation --seed S --runs N [--seconds T] [--trace FILE] [--keep-going] [--hashes]
@@ -14,6 +15,12 @@ var clock = Stopwatch.StartNew();
 var coverage = new SortedDictionary<string, long>(StringComparer.Ordinal);
 long done = 0, violations = 0, acknowledged = 0, events = 0;
 double virtualSeconds = 0;
+string? unobserved = null;
+TaskScheduler.UnobservedTaskException += (_, e) =>
+{
+    if (!e.Exception.InnerExceptions.All(inner => inner is ProcessDiedException))
+        unobserved ??= e.Exception.ToString();
+};
 for (; done < runs && clock.Elapsed.TotalSeconds < seconds; done++)
 {
     ulong seed = first + (ulong)done;
@@ -26,6 +33,17 @@ for (; done < runs && clock.Elapsed.TotalSeconds < seconds; done++)
         coverage[mark] = coverage.GetValueOrDefault(mark) + times;
     if (Flag("--hashes"))
         Console.WriteLine($"seed {seed} hash {result.TraceHash:x16} events {result.Events} acks {result.Acknowledged}");
+    if (done % 200 == 199 || done + 1 == runs)
+    {
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+    }
+    if (unobserved is not null)
+    {
+        Console.WriteLine($"up to 200 runs before seed {seed}: a task failed and nobody looked: {unobserved}");
+        unobserved = null;
+        violations++;
+    }
     if (result.Failure is null)
         continue;
     violations++;

@@ -38,6 +38,14 @@ internal sealed class FileChecker(SimulatedWorld world, FileHistory history, IRe
         }
         foreach (var writer in history.Writers.Values)
             CheckWriter(writer);
+        var found = _records.ToDictionary(r => r.Place, r => r.Crc);
+        foreach (var (place, crc) in history.Anonymous)
+        {
+            if (!found.TryGetValue(place, out uint there))
+                Fail($"a record without a writer was acknowledged at {place} and is LOST");
+            else if (there != crc)
+                Fail($"the record without a writer at {place} has other bytes than it was given");
+        }
     }
 
     /// <summary>Item 5, when the readers have had time to see everything.</summary>

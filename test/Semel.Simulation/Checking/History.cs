@@ -35,10 +35,14 @@ internal sealed class History(SimulatedWorld world)
 internal sealed class FileHistory(string path, History history)
 {
     private readonly SortedDictionary<string, WriterHistory> _writers = new(StringComparer.Ordinal);
+    private readonly List<(Place Place, uint Crc)> _anonymous = [];
 
     public string Path => path;
     public IReadOnlyDictionary<string, WriterHistory> Writers => _writers;
     public List<TailHistory> Tails { get; } = [];
+
+    /// <summary>Acknowledged appends of writers without a name.</summary>
+    public IReadOnlyList<(Place Place, uint Crc)> Anonymous => _anonymous;
     internal History History => history;
 
     public WriterHistory Writer(string name, RecordContent content)
@@ -46,6 +50,12 @@ internal sealed class FileHistory(string path, History history)
         if (!_writers.TryGetValue(name, out var writer))
             _writers.Add(name, writer = new WriterHistory(this, name, content));
         return writer;
+    }
+
+    public void WasAcknowledged(Place place, ReadOnlySpan<byte> record)
+    {
+        history.CountAcknowledged();
+        _anonymous.Add((place, Protocol.Checksums.Crc32C.Compute(record)));
     }
 
     public TailHistory StartTail(string reader)

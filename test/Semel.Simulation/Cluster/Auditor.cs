@@ -89,7 +89,10 @@ internal sealed class Auditor(SimulatedCluster cluster, SimulatedProcess process
         }
         else
         {
-            int committed = replicas.First(r => r.IsSettled).Committed.Length;
+            var settled = replicas.First(r => r.IsSettled);
+            if (settled.Version != location.Version)
+                return null;        // the view changed while we looked
+            int committed = settled.Committed.Length;
             for (int i = 0; i < replicas.Count; i++)
             {
                 if (!replicas[i].IsSettled)
@@ -121,7 +124,7 @@ internal sealed class Auditor(SimulatedCluster cluster, SimulatedProcess process
             if (reply.Status != ReadStatus.ReadOk)
                 return null;
             if (got == 0 || bytes.Length >= reply.Committed)
-                return new ReplicaImage(address, bytes.ToArray(), reply.Sealed, reply.Settled);
+                return new ReplicaImage(address, bytes.ToArray(), reply.Sealed, reply.Settled, reply.Ballot >> 24);
         }
     }
 

@@ -87,6 +87,7 @@ internal sealed class SimulatedCluster
         {
             bool wasSpoiled = server.HadFlushErrors;
             server.Disk.Faults = DiskFaults.None;
+            server.Process?.Spare();
             server.Process?.Resume();
             if (wasSpoiled)
                 server.Kill();      // a disk that failed is believed again only after a restart

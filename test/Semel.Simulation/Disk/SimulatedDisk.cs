@@ -158,7 +158,7 @@ internal sealed class SimulatedDisk
     internal Task FlushAsync(SimulatedProcess process, string name, Func<long> mark, Action<long> done, Action<long, SimulatedRandom> failed)
     {
         var result = new TaskCompletionSource();   // completed in a step of the process, with nothing else on its stack
-        if (!process.IsAlive)
+        if (!process.MayAct())
             return result.Task;
         Flushes++;
         long covered = mark();

@@ -12,7 +12,7 @@ internal sealed class SimulatedDiskView(SimulatedDisk disk, SimulatedProcess pro
 
     public void CreateDirectory(string name)
     {
-        if (process.IsAlive)
+        if (process.MayAct())
             disk.MakeDirectory(name);
     }
 
@@ -32,14 +32,14 @@ internal sealed class SimulatedDiskView(SimulatedDisk disk, SimulatedProcess pro
         if (disk.Faults.Full && disk.Faults.ReservationsFail)
             throw new DiskFullException($"No space left for {name}.");
         var file = disk.NewInode();
-        if (process.IsAlive)
+        if (process.MayAct())
             directory.SetFiles((leaf, file));
         return new File(disk, process, name, file);
     }
 
     public void Rename(string from, string to)
     {
-        if (!process.IsAlive)
+        if (!process.MayAct())
             return;
         var (source, oldLeaf) = disk.Parent(from);
         var (target, newLeaf) = disk.Parent(to);
@@ -57,7 +57,7 @@ internal sealed class SimulatedDiskView(SimulatedDisk disk, SimulatedProcess pro
 
     public void Delete(string name)
     {
-        if (!process.IsAlive || disk.Find(name) is null)
+        if (!process.MayAct() || disk.Find(name) is null)
             return;
         var (directory, leaf) = disk.Parent(name);
         directory.SetFiles((leaf, null));
@@ -91,7 +91,7 @@ internal sealed class SimulatedDiskView(SimulatedDisk disk, SimulatedProcess pro
         public void Write(long offset, ReadOnlySpan<byte> source)
         {
             var file = Live();
-            if (!process.IsAlive)
+            if (!process.MayAct())
                 return;
             if (disk.DrawWriteError())
             {
@@ -114,14 +114,14 @@ internal sealed class SimulatedDiskView(SimulatedDisk disk, SimulatedProcess pro
         public void SetLength(long length)
         {
             var file = Live();
-            if (process.IsAlive)
+            if (process.MayAct())
                 file.SetLength(length);
         }
 
         public void Reserve(long offset, long length)
         {
             var file = Live();
-            if (!process.IsAlive)
+            if (!process.MayAct())
                 return;
             disk.MakeRoom(file, offset + length);
             file.Reserve(offset + length);

@@ -2,7 +2,10 @@ using Microsoft.Extensions.Logging;
 
 namespace Semel.Simulation.Kernel;
 
-/// <summary>Puts what a process logs into the run's trace, under its name and the virtual time.</summary>
+/// <summary>
+/// Puts what a process logs into the run's trace, under its name and the virtual time. Every event that is worth an operator's attention is a mark of the run's
+/// coverage: what the suite never made a server say, it has not tested.
+/// </summary>
 internal sealed class SimulatedLogging(SimulatedProcess process) : ILoggerFactory
 {
     public ILogger CreateLogger(string categoryName) => new Logger(process);
@@ -12,11 +15,15 @@ internal sealed class SimulatedLogging(SimulatedProcess process) : ILoggerFactor
     private sealed class Logger(SimulatedProcess process) : ILogger
     {
         public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
-        public bool IsEnabled(LogLevel logLevel) => process.World.IsTracing;
+        public bool IsEnabled(LogLevel logLevel) => process.World.IsTracing || logLevel >= LogLevel.Information;
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
             if (!IsEnabled(logLevel) || !process.IsAlive)
+                return;
+            if (logLevel >= LogLevel.Information)
+                process.World.Reached($"event {eventId.Id} {eventId.Name}");
+            if (!process.World.IsTracing)
                 return;
             process.World.Tell(process.Name, $"[{logLevel}] {formatter(state, exception)}{(exception is null ? "" : $" -- {exception}")}");
         }

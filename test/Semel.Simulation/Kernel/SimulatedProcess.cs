@@ -14,6 +14,8 @@ internal sealed class SimulatedProcess : SynchronizationContext
     private readonly Queue<(SendOrPostCallback, object?)> _held = new();
     private readonly List<Action> _onDeath = [];
     private long _lastPostNs;
+    private int _effectsLeft;
+    private Action? _deathAtEffect;
 
     internal SimulatedProcess(SimulatedWorld world, int number, string name, ProcessClock clock, SimulatedRandom random)
     {
@@ -59,6 +61,26 @@ internal sealed class SimulatedProcess : SynchronizationContext
         foreach (var action in _onDeath)
             action();
         _onDeath.Clear();
+    }
+
+    /// <summary>Dies in the middle of a step: before it changes something outside (writes, flushes, sends) for the n-th time.</summary>
+    /// <param name="effects">How often it may still do so; at least 1.</param>
+    /// <param name="die">Kills the process, one way or another.</param>
+    public void DieAtEffect(int effects, Action die) => (_effectsLeft, _deathAtEffect) = (effects, die);
+
+    /// <summary>It does not die after all.</summary>
+    public void Spare() => _deathAtEffect = null;
+
+    /// <summary>The process is about to change something outside. False: it must not any more.</summary>
+    public bool MayAct()
+    {
+        if (_deathAtEffect is { } die && --_effectsLeft <= 0)
+        {
+            _deathAtEffect = null;
+            World.Reached("death in the middle of a step");
+            die();
+        }
+        return IsAlive;
     }
 
     /// <summary>SIGSTOP.</summary>

@@ -56,6 +56,15 @@ internal sealed class FaultInjector
                 server.LosePower();
                 Later(server.Start);
                 break;
+            case FaultKind.KillServerInStep:
+                DieInStep(server, server.Kill);
+                break;
+            case FaultKind.PowerFailServerInStep:
+                DieInStep(server, server.LosePower);
+                break;
+            case FaultKind.MasterDiesInStep:
+                DieInStep(master, _random.OneIn(2) ? master.Kill : master.LosePower);
+                break;
             case FaultKind.PowerFailAll:
                 foreach (var each in _cluster.Servers)
                 {
@@ -122,6 +131,15 @@ internal sealed class FaultInjector
                 break;
         }
     }
+
+    private void DieInStep(SimulatedServer server, Action die) => server.Process?.DieAtEffect(1 + _random.Below(_random.OneIn(2) ? 5 : 60), () =>
+    {
+        die();
+        if (_ended)
+            server.Start();
+        else
+            Later(server.Start);
+    });
 
     private async Task RestartAsync(SimulatedServer server)
     {

@@ -30,6 +30,7 @@ internal sealed class RandomRun
     private readonly SimulatedRandom _random;
     private readonly List<WriterSlot> _writers = [];
     private readonly List<FileChecker> _checkers = [];
+    private int _anonymousWriters;
 
     private RandomRun(ulong seed, RunPlan plan, TextWriter? trace)
     {
@@ -65,6 +66,8 @@ internal sealed class RandomRun
         {
             for (int i = 0; i < _plan.ReadersPerFile; i++)
                 StartReader(file, i);
+            if (_plan.AnonymousWriter)
+                StartAnonymousWriter(file);
         }
         var injector = new FaultInjector(_cluster, _plan, HitWriter);
         if (!Do("the faults", FaultLimit, () => injector.RunAsync(_cluster.Environment.Time)))
@@ -74,7 +77,7 @@ internal sealed class RandomRun
         injector.Heal();
 
         // Step 4
-        if (!_world.RunUntil(() => _writers.All(w => w.IsDone), ProgressLimit, "the writers to finish after everything was healed"))
+        if (!_world.RunUntil(() => _writers.All(w => w.IsDone) && _anonymousWriters == 0, ProgressLimit, "the writers to finish after everything was healed"))
             return;
         if (!Do("every replica to know what is committed", ProgressLimit, AuditAsync))
             return;
@@ -134,6 +137,17 @@ internal sealed class RandomRun
             slot.IsDone |= !writer.IsFenced;
             if (writer.IsFenced)
                 _world.Reached("fenced");
+        });
+    }
+
+    private void StartAnonymousWriter(FileHistory file)
+    {
+        var (process, wire) = _cluster.NewClientProcess("anonymous");
+        _anonymousWriters++;
+        process.Start(async () =>
+        {
+            await new AnonymousWriter(process, wire, _cluster.Master.Address, file, _plan).RunAsync();
+            _anonymousWriters--;
         });
     }
 

@@ -13,6 +13,12 @@ internal enum FaultKind
     /// <summary>kill -9 of a chunk server, started again after a while.</summary>
     KillServer,
 
+    /// <summary>kill -9 of a chunk server in the middle of a step, between two of its writes or messages.</summary>
+    KillServerInStep,
+
+    /// <summary>Loss of power of a chunk server's machine in the middle of a step.</summary>
+    PowerFailServerInStep,
+
     /// <summary>A chunk server's machine loses its power.</summary>
     PowerFailServer,
 
@@ -27,6 +33,9 @@ internal enum FaultKind
     KillMaster,
     PowerFailMaster,
     PauseMaster,
+
+    /// <summary>kill -9 or loss of power of the master in the middle of a step.</summary>
+    MasterDiesInStep,
 
     /// <summary>Nothing gets from one host to another; the way back is open.</summary>
     CutOneWay,
@@ -80,6 +89,9 @@ internal sealed record RunPlan
     public required int RecordsPerWriter { get; init; }
     public required int ReadersPerFile { get; init; }
 
+    /// <summary>One writer of each file appends without a name, at least once.</summary>
+    public required bool AnonymousWriter { get; init; }
+
     /// <summary>Appends that a writer has under way at most.</summary>
     public required int Window { get; init; }
     public required int MaxRecordLength { get; init; }
@@ -97,7 +109,7 @@ internal sealed record RunPlan
         int servers = 3 + (random.OneIn(2) ? random.Below(3) : 0);
         var kinds = Enum.GetValues<FaultKind>()
             .Where(_ => random.OneIn(2))
-            .Where(kind => durability == Durability.Group || kind is not (FaultKind.PowerFailServer or FaultKind.PowerFailAll))
+            .Where(kind => durability == Durability.Group || kind is not (FaultKind.PowerFailServer or FaultKind.PowerFailAll or FaultKind.PowerFailServerInStep))
             .ToList();
         bool quiet = random.OneIn(10);
         int faults = quiet || kinds.Count == 0 ? 0 : 1 + random.Below(random.OneIn(4) ? 40 : 12);
@@ -143,6 +155,7 @@ internal sealed record RunPlan
             WritersPerFile = 1 + random.Below(4),
             RecordsPerWriter = records,
             ReadersPerFile = random.Below(3),
+            AnonymousWriter = random.OneIn(4),
             Window = 1 + random.Below(random.OneIn(2) ? 4 : 16),
             MaxRecordLength = random.Pick([100, 2000, 12_000]),
             BatchOneIn = random.Pick([0, 3, 10]),

@@ -67,7 +67,7 @@ internal sealed class SimulatedCall
 
     internal void Begin(CancellationToken cancellation)
     {
-        if (!Caller.IsAlive)
+        if (!Caller.MayAct())
             return;
         World.Mark("call", Id, (long)Kind, Crc32C.Compute(_header), Crc32C.Compute(_payload));
         if (World.IsTracing)
@@ -140,7 +140,7 @@ internal sealed class SimulatedCall
         payload.Release();
         delivery.Listener.Answered(this);
         var callee = delivery.Listener.Process;
-        if (!callee.IsAlive || !delivery.Listener.IsOpen)
+        if (!callee.MayAct() || !delivery.Listener.IsOpen)
             return;
         World.Mark("reply", Id, callee.Number, Crc32C.Compute(headerBytes), Crc32C.Compute(payloadBytes));
         if (World.IsTracing)

@@ -324,5 +324,20 @@ public sealed class ExactlyOnceTests
         Assert.Equal(Numbers(60), await s.Records("/log"));
     });
 
+    [Fact]
+    public void A_rotten_replica_is_not_believed() => Scenario.Play(async s =>
+    {
+        var app = s.NewClient();
+        await app.Create("/log");
+        var writer = await app.OpenWriter("/log");
+        for (int i = 0; i < 10; i++)
+            await writer.Append($"{i}");
+        var primary = await s.PrimaryOf("/log");
+
+        primary.Disk.Corrupt(primary.Disk.AllFiles().First(name => name.EndsWith(".chunk", StringComparison.Ordinal)), 200, 0x10);
+
+        Assert.Equal(Numbers(10), await s.Records("/log"));
+    });
+
     private static List<string> Numbers(int count) => Enumerable.Range(0, count).Select(i => $"{i}").ToList();
 }
