@@ -8,11 +8,16 @@ using Semel.Simulation.Kernel;
 
 namespace Semel.Simulation.Cluster;
 
-/// <summary>Reads every replica by itself, with the protocol's messages and nothing of the client library. Runs in a process of its own.</summary>
-internal sealed class Auditor(SimulatedProcess process, IWire wire, string master)
+/// <summary>
+/// Reads every replica by itself, with the protocol's messages and nothing of the client library. Runs in a process of its own. A secondary of an open chunk may not
+/// know yet how much is committed; then what it must have already is taken from its disk.
+/// </summary>
+internal sealed class Auditor(SimulatedCluster cluster, SimulatedProcess process, IWire wire)
 {
     private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
+
+    private readonly string _master = cluster.Master.Address;
 
     /// <summary>Waits until the servers agree about the whole file, and returns it.</summary>
     public async Task<FileImage> ReadAsync(string path)
@@ -30,7 +35,7 @@ internal sealed class Auditor(SimulatedProcess process, IWire wire, string maste
     {
         while (true)
         {
-            var reply = await CallAsync<RegisterWriterReply>(master, MessageKind.RegisterWriter, new RegisterWriterRequest { Path = path, Name = name });
+            var reply = await CallAsync<RegisterWriterReply>(_master, MessageKind.RegisterWriter, new RegisterWriterRequest { Path = path, Name = name });
             if (reply is { Status: Status.Ok })
                 return new WriterId(reply.Writer);
             await Task.Delay(Pause, process.Time);
@@ -42,7 +47,7 @@ internal sealed class Auditor(SimulatedProcess process, IWire wire, string maste
         var chunks = new List<ChunkImage>();
         while (true)
         {
-            var located = await CallAsync<LocateChunksReply>(master, MessageKind.LocateChunks,
+            var located = await CallAsync<LocateChunksReply>(_master, MessageKind.LocateChunks,
                 new LocateChunksRequest { Path = path, FirstIndex = (ulong)chunks.Count, Limit = 100 });
             if (located is { Status: Status.NotFound })
                 return new FileImage(path, []);
@@ -62,6 +67,7 @@ internal sealed class Auditor(SimulatedProcess process, IWire wire, string maste
     /// <summary>Null: a replica does not answer, or does not know yet that it has as much as the others.</summary>
     private async Task<ChunkImage?> TryReadChunkAsync(string path, ChunkLocation location)
     {
+        var handle = new ChunkHandle(location.Handle);
         var replicas = new List<ReplicaImage>();
         foreach (var member in location.Members)
         {
@@ -72,13 +78,31 @@ internal sealed class Auditor(SimulatedProcess process, IWire wire, string maste
         if (!location.Sealed && !replicas.Any(r => r.IsSettled))
         {
             // No active primary: the replicas may know less than was acknowledged.
-            await CallAsync<LocateTailReply>(master, MessageKind.LocateTail,
+            await CallAsync<LocateTailReply>(_master, MessageKind.LocateTail,
                 new LocateTailRequest { Path = path, SuspectHandle = location.Handle, SuspectVersion = location.Version });
             return null;
         }
-        bool agreed = replicas.Count > 0 && replicas.All(r =>
-            r.Committed.Length == (location.Sealed ? location.SealedLength : replicas[0].Committed.Length) && (r.IsSealed || !location.Sealed));
-        return agreed ? new ChunkImage(new ChunkHandle(location.Handle), location.Index, location.Sealed, replicas) : null;
+        if (location.Sealed)
+        {
+            if (!replicas.All(r => r.IsSealed && r.Committed.Length == location.SealedLength))
+                return null;
+        }
+        else
+        {
+            int committed = replicas.First(r => r.IsSettled).Committed.Length;
+            for (int i = 0; i < replicas.Count; i++)
+            {
+                if (!replicas[i].IsSettled)
+                    replicas[i] = replicas[i] with { Committed = OnDisk(replicas[i].Server, handle, committed) };
+            }
+        }
+        return new ChunkImage(handle, location.Index, location.Sealed, replicas);
+    }
+
+    private byte[] OnDisk(string server, ChunkHandle handle, int length)
+    {
+        byte[] bytes = cluster.ServerAt(server).Disk.ReadAll($"chunks/{handle.ToString()[14..]}/{handle}.chunk");
+        return bytes.Length > length ? bytes[..length] : bytes;
     }
 
     private async Task<ReplicaImage?> TryReadReplicaAsync(ulong handle, string address)

@@ -40,7 +40,7 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
         {
             var master = new HarshMaster(cluster, process, wire, memory);
             process.Start(master.MeddleAsync);
-            return Task.FromResult<IAsyncDisposable>(master);
+            return Task.FromResult(new RunningNode(master, null));
         };
     }
 
@@ -296,7 +296,7 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
             if (replies[i] is { Status: Status.Ok, Suspect: false, Damaged: false } && members[i] != accused)
                 promised.Add(members[i]);
         }
-        if (_memory.Harsh && _random.OneIn(6) && promised.Count > 1)
+        if (!_cluster.IsHealed && _random.OneIn(6) && promised.Count > 1)
         {
             _cluster.World.Reached("left out a member that was well");
             promised.RemoveAt(_random.Below(promised.Count));
@@ -364,7 +364,7 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
         while (true)
         {
             await Task.Delay(_random.Between(TimeSpan.FromMilliseconds(20), TimeSpan.FromMilliseconds(1500)), _process.Time);
-            if (!_memory.Harsh || _memory.Files.Count == 0)
+            if (_cluster.IsHealed || _memory.Files.Count == 0)
                 continue;
             var (path, file) = _memory.Files.ElementAt(_random.Below(_memory.Files.Count));
             if (file.Chunks is not [.., { SealedLength: null } chunk] || !_busyFiles.Add(path))
@@ -394,7 +394,6 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
         public ulong Handles { get; set; } = 0xc000;
         public ulong Commands { get; set; }
         public int Writers { get; set; }
-        public bool Harsh { get; set; } = true;
         public SortedDictionary<ulong, string> Servers { get; } = [];
         public SortedDictionary<string, FileState> Files { get; } = new(StringComparer.Ordinal);
         public SortedDictionary<ulong, (ChunkState Chunk, ulong Server)> Clones { get; } = [];

@@ -1,19 +1,43 @@
 using Semel.ChunkServer;
+using Semel.Master;
 using Semel.Simulation.Kernel;
 
 namespace Semel.Simulation.Cluster;
 
-/// <summary>Where the real parts are put together with the simulated world.</summary>
+/// <summary>Where the real parts are put together with the simulated world. Times are shorter than the defaults, so that a run needs fewer events.</summary>
 internal static class Nodes
 {
+    private static readonly TimeSpan Heartbeat = TimeSpan.FromMilliseconds(200);
+
     public static StartNode ChunkServer(SimulatedCluster cluster) => async (process, disk, wire) =>
     {
         var options = new ChunkServerOptions
         {
             MasterAddress = cluster.Master.Address,
             BindAddress = "0.0.0.0:7071",
-            HeartbeatInterval = TimeSpan.FromMilliseconds(200),
+            HeartbeatInterval = Heartbeat,
         };
-        return await ChunkServerNode.StartAsync(options, disk, wire, process.Time, process.Random, new SimulatedLogging(process), CancellationToken.None);
+        var node = await ChunkServerNode.StartAsync(options, disk, wire, process.Time, process.Random, new SimulatedLogging(process), CancellationToken.None);
+        return new RunningNode(node, null);
+    };
+
+    public static StartNode Master(SimulatedCluster cluster) => async (process, disk, wire) =>
+    {
+        var shape = cluster.Shape;
+        var options = new MasterOptions
+        {
+            BindAddress = cluster.Master.Address,
+            TinyChunkCapacity = shape.ChunkCapacity,
+            Replicas = shape.Replicas,
+            MinMembers = shape.MinMembers,
+            HeartbeatInterval = Heartbeat,
+            DeadAfter = TimeSpan.FromMilliseconds(800),
+            LeaseDuration = TimeSpan.FromSeconds(2),
+            RepairGrace = TimeSpan.FromSeconds(1),
+            ShortSealPause = TimeSpan.FromSeconds(4),
+            HandleBlock = 8,
+        };
+        var node = await MasterNode.StartAsync(options, disk, wire, process.Time, process.Random, new SimulatedLogging(process), CancellationToken.None);
+        return new RunningNode(node, node.Completion);
     };
 }

@@ -15,13 +15,13 @@ internal sealed class SimulatedCluster
     private readonly List<SimulatedServer> _chunkServers = [];
     private int _clients;
 
-    public SimulatedCluster(SimulatedWorld world, ClusterShape shape, MasterFactory master)
+    public SimulatedCluster(SimulatedWorld world, ClusterShape shape, bool harshMaster = false)
     {
         World = world;
         Shape = shape;
         Network = new SimulatedNetwork(world);
         Environment = world.StartProcess("environment");
-        Master = new SimulatedServer(world, Network, shape, "master", MasterPort, master(this));
+        Master = new SimulatedServer(world, Network, shape, "master", MasterPort, harshMaster ? HarshMaster.For(this) : Nodes.Master(this));
         _hosts.Add(Master.Host);
         for (int i = 1; i <= shape.ChunkServers; i++)
         {
@@ -46,6 +46,9 @@ internal sealed class SimulatedCluster
 
     /// <summary>What a disk is like when nothing is wrong with it.</summary>
     public DiskFaults UsualDisk { get; set; } = DiskFaults.None;
+
+    /// <summary>Nothing bad happens any more.</summary>
+    public bool IsHealed { get; private set; }
 
     public void Start()
     {
@@ -77,6 +80,7 @@ internal sealed class SimulatedCluster
     /// <summary>All machines have power, all processes run, disks and network are good.</summary>
     public void Heal()
     {
+        IsHealed = true;
         Network.Faults = Network.Faults with { Loss = 0, Duplication = 0, Tail = 0 };
         Network.MendAll();
         foreach (var server in Servers)
@@ -97,6 +101,3 @@ internal sealed class SimulatedCluster
             await Task.Delay(TimeSpan.FromMilliseconds(10), Environment.Time);
     }
 }
-
-/// <summary>Gives the code that runs as the master of a cluster.</summary>
-internal delegate StartNode MasterFactory(SimulatedCluster cluster);

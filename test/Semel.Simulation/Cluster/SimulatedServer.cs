@@ -6,8 +6,13 @@ using Semel.Storage.Disks;
 
 namespace Semel.Simulation.Cluster;
 
+/// <summary>A server's node that took up its work.</summary>
+/// <param name="Node">Disposing it is how an operator stops it.</param>
+/// <param name="Completion">Ends when the node stops by itself; null: it never does.</param>
+internal sealed record RunningNode(IAsyncDisposable Node, Task? Completion);
+
 /// <summary>Starts the node of a server in a process.</summary>
-internal delegate Task<IAsyncDisposable> StartNode(SimulatedProcess process, IDisk disk, IWire wire);
+internal delegate Task<RunningNode> StartNode(SimulatedProcess process, IDisk disk, IWire wire);
 
 /// <summary>
 /// A machine with a disk and one server on it, over all the server's incarnations.
@@ -46,7 +51,7 @@ internal sealed class SimulatedServer
     public SimulatedProcess? Process { get; private set; }
 
     /// <summary>The running node; null while it is down or starting.</summary>
-    public IAsyncDisposable? Node { get; private set; }
+    public RunningNode? Node { get; private set; }
 
     public bool IsUp => Node is not null;
 
@@ -86,14 +91,19 @@ internal sealed class SimulatedServer
                 var node = await _start(process, Disk.OpenFor(process), new SimulatedWire(_network, process, Host));
                 if (Process == process)
                     Node = node;
+                if (node.Completion is { } completion)
+                    await completion;
             }
-            catch (IOException e) when (Disk.Faults is not { Full: false, FlushError: 0, WriteError: 0 } || Disk.FailFlush is not null)
+            catch (IOException e) when (DiskIsBad)
             {
-                _world.Tell(process.Name, $"could not start: {e.Message}");
+                _world.Tell(process.Name, $"stopped by itself: {e.Message}");
+                _world.Reached("a server stopped by itself");
                 Crashed(process);
             }
         });
     }
+
+    private bool DiskIsBad => Disk.Faults is not { Full: false, FlushError: 0, WriteError: 0 } || Disk.FailFlush is not null || HadFlushErrors;
 
     /// <summary>The process ended by itself; a supervisor starts it again.</summary>
     private void Crashed(SimulatedProcess process)
@@ -132,7 +142,7 @@ internal sealed class SimulatedServer
             return;
         await process.Start(async () =>
         {
-            await node.DisposeAsync();
+            await node.Node.DisposeAsync();
             return true;
         });
         Kill();

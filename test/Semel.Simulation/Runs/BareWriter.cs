@@ -13,7 +13,7 @@ namespace Semel.Simulation.Runs;
 /// A writer that speaks the protocol by itself, as little as it allows: no care, no patience, every batch alone in a call, repeated as soon as anything is unclear.
 /// It meets what a careful client avoids, and its answers are checked one by one. One incarnation.
 /// </summary>
-internal sealed class BareWriter(SimulatedProcess process, IWire wire, string master, string path, WriterHistory history, ulong records, int window, int batchOneIn)
+internal sealed class BareWriter(SimulatedProcess process, IWire wire, string master, string path, WriterHistory history, ulong records, int window, int batchOneIn) : IRunWriter
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(250);
 

@@ -64,7 +64,7 @@ internal sealed class FaultInjector
                 }
                 break;
             case FaultKind.RestartServer:
-                _ = RestartAsync(server);
+                _cluster.Environment.Start(() => RestartAsync(server));
                 break;
             case FaultKind.PauseServer:
                 PauseFor(server);
@@ -135,7 +135,10 @@ internal sealed class FaultInjector
         {
             return;   // another fault was faster
         }
-        Later(server.Start);
+        if (_ended)
+            server.Start();
+        else
+            Later(server.Start);
     }
 
     private void PauseFor(SimulatedServer server)

@@ -37,7 +37,7 @@ internal sealed class RandomRun
         _plan = plan;
         _history = new History(_world);
         _random = _world.Random.Fork();
-        _cluster = new SimulatedCluster(_world, plan.Shape, HarshMaster.For) { UsualDisk = plan.Disk };
+        _cluster = new SimulatedCluster(_world, plan.Shape, plan.HarshMaster) { UsualDisk = plan.Disk };
         _cluster.Network.Faults = plan.Network;
     }
 
@@ -121,7 +121,10 @@ internal sealed class RandomRun
     private void StartIncarnation(WriterSlot slot)
     {
         var (process, wire) = _cluster.NewClientProcess("writer");
-        var writer = new BareWriter(process, wire, _cluster.Master.Address, slot.File.Path, slot.History, (ulong)_plan.RecordsPerWriter, _plan.Window, _plan.BatchOneIn);
+        string master = _cluster.Master.Address;
+        IRunWriter writer = _plan.BareClients
+            ? new BareWriter(process, wire, master, slot.File.Path, slot.History, (ulong)_plan.RecordsPerWriter, _plan.Window, _plan.BatchOneIn)
+            : new LibraryWriter(process, wire, master, slot.File.Path, slot.History, _plan);
         slot.Incarnations.Add(process);
         process.Start(async () =>
         {
@@ -136,8 +139,11 @@ internal sealed class RandomRun
     {
         var (process, wire) = _cluster.NewClientProcess("reader");
         var history = file.StartTail($"{file.Path}#{number}");
-        var reader = new BareReader(process, wire, _cluster.Master.Address, file.Path, history);
-        process.Start(reader.RunAsync);
+        string master = _cluster.Master.Address;
+        if (_plan.BareClients)
+            process.Start(new BareReader(process, wire, master, file.Path, history).RunAsync);
+        else
+            process.Start(new LibraryReader(process, wire, master, file.Path, history).RunAsync);
     }
 
     private void HitWriter(FaultKind kind)
@@ -158,7 +164,7 @@ internal sealed class RandomRun
     private async Task AuditAsync()
     {
         var (process, wire) = _cluster.NewClientProcess("auditor");
-        var auditor = new Auditor(process, wire, _cluster.Master.Address);
+        var auditor = new Auditor(_cluster, process, wire);
         foreach (var file in _history.Files.Values)
         {
             var image = await auditor.ReadAsync(file.Path);

@@ -61,6 +61,12 @@ internal sealed record RunPlan
     public required DiskFaults Disk { get; init; }
     public required IReadOnlyList<FaultKind> Faults { get; init; }
 
+    /// <summary>The real master, or one that replaces primaries for no reason (<see cref="HarshMaster"/>).</summary>
+    public required bool HarshMaster { get; init; }
+
+    /// <summary>Writers and readers use the client library; or speak the protocol by themselves, without care.</summary>
+    public required bool BareClients { get; init; }
+
     /// <summary>Faults that are injected.</summary>
     public required int FaultCount { get; init; }
 
@@ -124,6 +130,8 @@ internal sealed record RunPlan
                 Tail = random.OneIn(2) ? 0.1 * random.NextDouble() : 0,
                 TailFlush = TimeSpan.FromMilliseconds(1 + random.Below(random.OneIn(5) ? 700 : 40)),
             },
+            HarshMaster = random.OneIn(3),
+            BareClients = random.OneIn(3),
             Faults = kinds,
             FaultCount = quiet || kinds.Count == 0 ? 0 : 1 + random.Below(random.OneIn(4) ? 40 : 12),
             FaultInterval = TimeSpan.FromMilliseconds(5 + random.Below(random.OneIn(3) ? 1500 : 250)),
@@ -143,7 +151,7 @@ internal sealed record RunPlan
     {
         var text = new StringBuilder();
         text.Append($"{Shape.ChunkServers} servers, R={Shape.Replicas}/{Shape.MinMembers}, chunks of {Shape.ChunkCapacity >> 10} KiB, {Shape.Durability}; ");
-        text.Append($"{Files} files x {WritersPerFile} writers x {RecordsPerWriter} records <= {MaxRecordLength} B, window {Window}, {ReadersPerFile} readers; ");
+        text.Append($"{(HarshMaster ? "harsh" : "real")} master, {(BareClients ? "bare" : "library")} clients; {Files} files x {WritersPerFile} writers x {RecordsPerWriter} records <= {MaxRecordLength} B, window {Window}, {ReadersPerFile} readers; ");
         text.Append($"{FaultCount} faults of [{string.Join(' ', Faults)}] every ~{FaultInterval.TotalMilliseconds:0} ms for <= {FaultDuration.TotalMilliseconds:0} ms; ");
         text.Append($"loss {Network.Loss:0.000}, duplication {Network.Duplication:0.000}, {(Network.InOrder ? "in order" : "reordered")}");
         return text.ToString();
