@@ -27,7 +27,7 @@ internal sealed class ClusterReport(MasterServices services, ServerRegistry serv
             Directories = (ulong)state.Namespace.DirectoryCount,
             Chunks = (ulong)state.ChunkCount,
             UnderReplicated = (ulong)(repair.LackingCount + state.ShortOpenChunks.Count),
-            ChunkCapacity = services.Options.EffectiveChunkCapacity,
+            ChunkCapacity = services.Options.CapacityOfNewFiles,
             Replicas = (uint)services.Options.Replicas,
             Recovering = servers.IsRecovering,
         };

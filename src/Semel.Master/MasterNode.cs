@@ -246,6 +246,7 @@ public sealed class MasterNode : IAsyncDisposable, ICallHandler
                 _registration.Tick();
                 _sealing.EndShortChunks(serverCameBack: false);
                 _repair.Tick();
+                _views.CheckExpectedSeals();
                 if (_services.Since(nextRetry) > _services.Options.LongestRetryPause * 2)
                 {
                     _views.RetryOwed();

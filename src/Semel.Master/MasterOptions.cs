@@ -87,12 +87,6 @@ public sealed class MasterOptions : IValidatableObject
     /// </summary>
     public bool AllowUncleanRecovery { get; set; }
 
-    /// <summary>Simulations make chunks smaller than anybody may configure, so that a roll-over is a common event.</summary>
-    internal uint? TinyChunkCapacity { get; set; }
-
-    /// <summary>Of new files.</summary>
-    internal uint EffectiveChunkCapacity => TinyChunkCapacity ?? ChunkCapacity;
-
     /// <exception cref="ValidationException">Names the setting, its value and its range.</exception>
     public void Validate() => Validator.ValidateObject(this, new ValidationContext(this), validateAllProperties: true);
 

@@ -48,6 +48,9 @@ internal sealed class Chunk
     /// </summary>
     public ServerSet Replicas { get; set; }
 
+    /// <summary>Where to look for its records. When no replica is good, a damaged one may still have some.</summary>
+    public ServerSet Holders => IsSealed && Replicas.Count > 0 ? Replicas : Members;
+
     public void Reserve(ulong version)
     {
         Invariant.Holds(!IsSealed);

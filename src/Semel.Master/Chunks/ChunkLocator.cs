@@ -95,7 +95,7 @@ internal sealed class ChunkLocator(
             Sealed = chunk.IsSealed,
             SealedLength = chunk.SealedLength,
         };
-        var holders = chunk.IsSealed ? chunk.Replicas : chunk.Members;
+        var holders = chunk.Holders;
         location.Members.AddRange(holders.OrderByDescending(servers.IsAlive).Select(servers.Address));
         return location;
     }

@@ -149,7 +149,7 @@ internal sealed class ChunkMaker(
         if (previous is not null)
         {
             request.Base = new ChunkBase { PreviousHandle = previous.Handle.Value, PreviousLength = previous.SealedLength, Digest = file.BaseDigest };
-            request.Base.Sources.AddRange(previous.Replicas.OrderByDescending(servers.IsAlive).Select(servers.Address));
+            request.Base.Sources.AddRange(previous.Holders.OrderByDescending(servers.IsAlive).Select(servers.Address));
         }
         return request;
     }

@@ -16,7 +16,7 @@ internal sealed class GarbageCollection(
     {
         var handle = new ChunkHandle(report.Handle);
         var chunk = services.State.FindChunk(handle);
-        switch (ReplicaJudge.Judge(chunk, maker.IsBeingMade(handle), handles.Next, chunk is not null && views.IsRunning(chunk), server.Id, report))
+        switch (ReplicaJudge.Judge(chunk, maker.IsBeingMade(handle), handles.Next, server.Id, report))
         {
             case ReplicaVerdict.Good:
                 repair.HasGood(chunk!, server.Id);
@@ -32,12 +32,18 @@ internal sealed class GarbageCollection(
                 Delete(server, handle, ulong.MaxValue);
                 break;
             case ReplicaVerdict.Outdated:
-                Delete(server, handle, chunk!.IsSealed ? chunk.Reserved + 1 : chunk.Version);
+                repair.HasOutdated(chunk!, server.Id);
+                break;
+            case ReplicaVerdict.NeverUsed:
+                Delete(server, handle, chunk!.Reserved + 1);
                 break;
             case ReplicaVerdict.FromTheFuture:
                 services.Logger.ReplicaFromTheFuture(server.Id, handle);
                 break;
             case ReplicaVerdict.InUse:
+                // The primary's own word is on its way, unless there is no primary any more.
+                if (chunk is { IsSealed: false } && report.Sealed)
+                    views.ExpectSeal(chunk);
                 break;
         }
     }
@@ -71,9 +77,8 @@ internal sealed class GarbageCollection(
             return;
         }
         repair.HasNone(chunk, server.Id);
-        // What is left of it may be all that is left: it goes only when there is a good one.
-        if (isDamaged && repair.Live(chunk) > 0)
-            Delete(server, chunk.Handle, chunk.Reserved + 1);
+        if (isDamaged)
+            repair.HasOutdated(chunk, server.Id);
     }
 
     private void Delete(KnownServer server, ChunkHandle handle, ulong onlyIfPromisedBelow)

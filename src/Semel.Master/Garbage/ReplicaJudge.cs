@@ -22,8 +22,11 @@ internal enum ReplicaVerdict
     /// <summary>The chunk does not exist any more, or never came to be.</summary>
     Garbage = 5,
 
-    /// <summary>The chunk went on without this replica.</summary>
+    /// <summary>The chunk went on without this replica. It may still be the best that is left if all others are lost.</summary>
     Outdated = 6,
+
+    /// <summary>The chunk was made without this replica; it never took part in anything.</summary>
+    NeverUsed = 8,
 
     /// <summary>The master has never given this handle away. Nothing may be concluded from that but that the master has forgotten something.</summary>
     FromTheFuture = 7,
@@ -35,22 +38,20 @@ internal static class ReplicaJudge
     /// <param name="chunk">Null: the master has no such chunk.</param>
     /// <param name="isBeingMade">Its chunk may come to be.</param>
     /// <param name="handlesEnd">Handles from here on were never given away.</param>
-    /// <param name="viewChangeRuns">The chunk's configuration is about to change.</param>
     /// <param name="server">Who reports.</param>
-    public static ReplicaVerdict Judge(Chunk? chunk, bool isBeingMade, ulong handlesEnd, bool viewChangeRuns, ServerId server, ChunkReport report)
+    /// <param name="report">What it says of its replica.</param>
+    public static ReplicaVerdict Judge(Chunk? chunk, bool isBeingMade, ulong handlesEnd, ServerId server, ChunkReport report)
     {
         if (chunk is null)
             return isBeingMade || report.Gone ? ReplicaVerdict.InUse : report.Handle >= handlesEnd ? ReplicaVerdict.FromTheFuture : ReplicaVerdict.Garbage;
         bool isMember = chunk.Members.Contains(server);
-        if (!chunk.IsSealed)
-        {
-            if (isMember)
-                return report.Gone || report.Damaged ? ReplicaVerdict.Lost : ReplicaVerdict.InUse;
-            // Members only ever get fewer, so it never becomes one again; but while the members are about to change, nobody is told to delete.
-            return report.Gone || viewChangeRuns || new Ballot(report.Promised).Version >= chunk.Version ? ReplicaVerdict.InUse : ReplicaVerdict.Outdated;
-        }
         if (report.Gone || report.Damaged)
-            return ReplicaVerdict.Lost;
+            return isMember || chunk.IsSealed ? ReplicaVerdict.Lost : ReplicaVerdict.InUse;
+        // Members only ever get fewer: who is none never becomes one again.
+        if (!isMember && report.LastView == 0)
+            return ReplicaVerdict.NeverUsed;
+        if (!chunk.IsSealed)
+            return isMember ? ReplicaVerdict.InUse : ReplicaVerdict.Outdated;
         // A committed SEAL says that the log never changes again, in whichever version it was committed.
         if (report.Sealed && report.Tail == chunk.SealedLength)
             return ReplicaVerdict.Good;

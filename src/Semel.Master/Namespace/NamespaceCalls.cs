@@ -51,7 +51,7 @@ internal sealed class NamespaceCalls(MasterServices services)
                 FileId = id,
                 Replicas = request.Replicas == 0 ? (uint)services.Options.Replicas : request.Replicas,
                 Durability = request.Durability == Durability.Unspecified ? Durability.Group : request.Durability,
-                ChunkCapacity = services.Options.EffectiveChunkCapacity,
+                ChunkCapacity = services.Options.CapacityOfNewFiles,
                 CreatedMs = services.WallClockMs,
             },
         });

@@ -14,12 +14,13 @@ namespace Semel.Master.Repair;
 internal sealed class Rereplication(MasterServices services, ServerRegistry servers, Placement placement)
 {
     private static readonly TimeSpan ConfirmAfter = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan PauseAfterFailure = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan PauseBeforeNext = TimeSpan.FromSeconds(5);
     private const int ConfirmTries = 20;
 
     private readonly SortedDictionary<ulong, Lack> _lacking = [];
     private readonly SortedDictionary<ulong, ServerId> _clones = [];
     private readonly SortedDictionary<ulong, Unconfirmed> _unconfirmed = [];
+    private readonly SortedDictionary<ulong, SortedSet<ServerId>> _outdated = [];
 
     /// <summary>Sealed chunks with fewer good replicas on living servers than there could be.</summary>
     public int LackingCount => _lacking.Count;
@@ -51,6 +52,14 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
         Check(chunk);
     }
 
+    /// <summary>The server has a replica that is damaged, or that the chunk went on without. It goes when nobody can need it any more.</summary>
+    public void HasOutdated(Chunk chunk, ServerId server)
+    {
+        if (!_outdated.TryGetValue(chunk.Handle.Value, out var holders))
+            _outdated.Add(chunk.Handle.Value, holders = []);
+        holders.Add(server);
+    }
+
     /// <summary>Good replicas on servers that are alive.</summary>
     public int Live(Chunk chunk) => chunk.Replicas.Count(servers.IsAlive);
 
@@ -68,16 +77,18 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
             _clones.Remove(handle);
     }
 
-    public void CloneEnded(ChunkHandle handle, bool succeeded)
+    public void CloneEnded(ChunkHandle handle)
     {
         _clones.Remove(handle.Value);
-        if (!succeeded && _lacking.TryGetValue(handle.Value, out var lack))
-            lack.NotBefore = services.Now + (long)(PauseAfterFailure.TotalSeconds * services.Time.TimestampFrequency);
+        // Also after a success: the report of the new replica comes before it or soon after.
+        if (_lacking.TryGetValue(handle.Value, out var lack))
+            lack.NotBefore = services.Now + (long)(PauseBeforeNext.TotalSeconds * services.Time.TimestampFrequency);
     }
 
     public void Tick()
     {
         ConfirmSeals();
+        DropOutdated();
         // In the order of their handles; those that have only one replica left come first.
         foreach (var (handle, lack) in _lacking.OrderBy(l => Math.Min(2, l.Value.Live)).ToList())
         {
@@ -87,6 +98,20 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
                 _lacking.Remove(handle);
             else if (!_clones.ContainsKey(handle) && services.Since(lack.Since) >= services.Options.RepairGrace && services.Now >= lack.NotBefore)
                 Clone(chunk);
+        }
+    }
+
+    /// <summary>What an outdated replica holds may be all that is left of some records: it goes only when the chunk has all the good replicas that it can have.</summary>
+    private void DropOutdated()
+    {
+        foreach (var (handle, holders) in _outdated.ToList())
+        {
+            var chunk = services.State.FindChunk(new ChunkHandle(handle));
+            if (chunk is not null && (!chunk.IsSealed || _lacking.ContainsKey(handle) || Live(chunk) == 0))
+                continue;
+            _outdated.Remove(handle);
+            foreach (var holder in holders.Where(h => chunk is null || !chunk.Replicas.Contains(h)))
+                servers.Get(holder).Commands.TryAdd(Order.Delete(new ChunkHandle(handle), chunk is null ? ulong.MaxValue : chunk.Reserved + 1));
         }
     }
 

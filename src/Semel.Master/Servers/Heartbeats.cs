@@ -79,7 +79,7 @@ internal sealed class Heartbeats(
                 server.Commands.TryAdd(order with { Command = again, NotBefore = services.Now + (long)(RetryDelay.TotalSeconds * services.Time.TimestampFrequency) });
                 break;
             case OrderKind.Clone:
-                repair.CloneEnded(order.Handle, result.Status == Status.Ok);
+                repair.CloneEnded(order.Handle);
                 break;
         }
         // A command kept the deletion of the file from ordering this.

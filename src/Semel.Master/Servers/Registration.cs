@@ -129,6 +129,7 @@ internal sealed class Registration(
     {
         services.Logger.ServerDied(server.Id, server.Address, (long)services.Since(server.HeardAt).TotalMilliseconds, services.Options.RepairGrace);
         servers.SetPresence(server, ServerPresence.Dead);
+        repair.ServerGone(server.Id);
         foreach (var chunk in services.State.Chunks())
         {
             // A file that nobody writes keeps its members: the server may come back before anybody does.

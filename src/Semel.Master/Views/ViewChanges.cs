@@ -25,6 +25,7 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
 
     private readonly SortedDictionary<ulong, ViewChange> _running = [];
     private readonly SortedSet<ulong> _owed = [];
+    private readonly SortedDictionary<ulong, (ulong Version, long Since)> _expectedSeals = [];
     private readonly Slots _slots = new(services.Options.ParallelViewChanges);
 
     public bool IsRunning(Chunk chunk) => _running.ContainsKey(chunk.Handle.Value);
@@ -71,6 +72,24 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
                 _owed.Remove(handle);
             else if (chunk.Members.Contains(member) && !IsRunning(chunk))
                 Start(chunk, $"member {member} came back");
+        }
+    }
+
+    /// <summary>A member knows that the SEAL is committed. If the primary does not say so soon, it has gone, and its successor will.</summary>
+    public void ExpectSeal(Chunk chunk) => _expectedSeals.TryAdd(chunk.Handle.Value, (chunk.Version, services.Now));
+
+    /// <summary>Replaces primaries that owe the report of a SEAL.</summary>
+    public void CheckExpectedSeals()
+    {
+        foreach (var (handle, (version, since)) in _expectedSeals.ToList())
+        {
+            var chunk = services.State.FindChunk(new ChunkHandle(handle));
+            bool isOpen = chunk is { IsSealed: false } && chunk.Version == version;
+            if (isOpen && services.Since(since) < services.Options.CallTimeout)
+                continue;
+            _expectedSeals.Remove(handle);
+            if (isOpen)
+                Start(chunk!, "it is sealed, but no primary says so");
         }
     }
 

@@ -1,0 +1,131 @@
+using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
+
+namespace Semel.Tests.Master;
+
+public sealed class GarbageTests
+{
+    [Fact]
+    public void Chunks_of_a_deleted_file_are_deleted_everywhere_and_the_order_is_repeated_until_it_is_carried_out() => MasterFixture.Run(async m =>
+    {
+        var servers = await m.JoinAsync(3);
+        await m.CreateAsync("/a");
+        var chunk = (await m.LocateTailAsync("/a")).Chunk;
+
+        await m.DeleteAsync("/a");
+
+        foreach (var server in servers)
+        {
+            var first = Assert.Single((await server.BeatAsync()).Commands);
+            var second = Assert.Single((await server.BeatAsync()).Commands);
+            Assert.Equal(chunk.Handle, first.DeleteChunk.Handle);
+            Assert.Equal(first.CommandId, second.CommandId);
+            Assert.Empty((await server.TellResultAsync(first.CommandId, Status.Ok)).Commands);
+        }
+    });
+
+    [Fact]
+    public void A_replica_of_a_deleted_file_is_deleted_when_its_server_comes_back() => MasterFixture.Run(async m =>
+    {
+        var servers = await m.JoinAsync(3);
+        await m.CreateAsync("/a");
+        var chunk = (await m.LocateTailAsync("/a")).Chunk;
+        await m.DeleteAsync("/a");
+        await m.RestartAsync();
+
+        await servers[0].RegisterAsync();
+        await servers[0].ReportAllAsync(new ChunkReport { Handle = chunk.Handle, LastView = Ballot.OfVersion(1).Value });
+
+        Assert.Equal(chunk.Handle, Assert.Single(servers[0].Commands).DeleteChunk.Handle);
+    });
+
+    [Fact]
+    public void A_replica_that_this_master_never_gave_away_is_kept() => MasterFixture.Run(async m =>
+    {
+        var server = await m.JoinAsync("cs");
+
+        var reply = await server.TellAsync(new ChunkReport { Handle = 1_000_000 });
+
+        Assert.Empty(reply.Commands);
+        Assert.Empty((await server.BeatAsync()).Commands);
+    });
+
+    [Fact]
+    public void A_sealed_chunk_that_lost_a_replica_is_copied_to_a_server_without_one() => Sealed(servers: 4, async (m, chunk, servers) =>
+    {
+        var holders = servers.Where(s => m.ChunkOf(chunk).Members.Contains(s.Id)).ToArray();
+        var spare = servers.Except(holders).Single();
+
+        holders[0].Die();
+        await m.UntilAsync(() => spare.About(chunk).Any());
+        var clone = Assert.Single(spare.About(chunk));
+        Assert.True((await m.StatusAsync()).UnderReplicated > 0);
+        await spare.TellAsync(Good(chunk));
+        await spare.TellResultAsync(clone.CommandId, Status.Ok);
+
+        Assert.Equal((chunk.Handle, 1UL, 4096u), (clone.CloneChunk.Handle, clone.CloneChunk.Version, clone.CloneChunk.Length));
+        Assert.Equal(holders[1..].Select(s => s.Id).Order(), clone.CloneChunk.Sources.Select(s => s.ServerId).Order());
+        Assert.Contains(spare.Id, m.ChunkOf(chunk).Replicas);
+        Assert.Equal(0UL, (await m.StatusAsync()).UnderReplicated);
+    });
+
+    [Fact]
+    public void An_outdated_replica_goes_only_when_the_chunk_has_all_its_good_ones() => Sealed(servers: 4, async (m, chunk, servers) =>
+    {
+        var holders = servers.Where(s => m.ChunkOf(chunk).Members.Contains(s.Id)).ToArray();
+        var other = servers.Except(holders).Single();
+        var lost = holders[0];
+
+        await lost.TellAsync(new ChunkReport { Handle = chunk.Handle, Gone = true });
+        await other.TellAsync(new ChunkReport { Handle = chunk.Handle, LastView = Ballot.OfVersion(1).Value, Promised = Ballot.OfVersion(1).Value, Tail = 100 });
+        await m.PassAsync(TimeSpan.FromSeconds(2));
+        Assert.Empty(other.About(chunk));
+        await lost.TellAsync(Good(chunk));
+        await m.UntilAsync(() => other.About(chunk).Any());
+
+        Assert.Equal(2UL, Assert.Single(other.About(chunk)).DeleteChunk.OnlyIfPromisedBelow);
+    });
+
+    [Fact]
+    public void A_member_that_missed_the_last_word_is_told_that_its_chunk_is_sealed() => Sealed(servers: 3, async (m, chunk, servers) =>
+    {
+        await m.UntilAsync(() => servers.All(s => s.Commands.Any(c => c.ConfirmSeal is not null)));
+        var confirm = servers[0].Commands.First(c => c.ConfirmSeal is not null);
+        await servers[0].TellAsync(Good(chunk));
+        await servers[0].TellResultAsync(confirm.CommandId, Status.Ok);
+        int told = servers[0].About(chunk).Count();
+        await m.PassAsync(TimeSpan.FromSeconds(30));
+
+        Assert.Equal((chunk.Handle, 1UL, 4096u), (confirm.ConfirmSeal.Handle, confirm.ConfirmSeal.Version, confirm.ConfirmSeal.Length));
+        Assert.Equal(told, servers[0].About(chunk).Count());
+    });
+
+    [Fact]
+    public void A_server_that_lost_its_replica_is_not_named_to_readers() => Sealed(servers: 3, async (m, chunk, servers) =>
+    {
+        servers[0].Die();
+        var back = servers[0].StartAnew();
+        await back.RegisterAsync();
+        await back.ReportAllAsync();
+
+        var found = (await m.LocateChunksAsync("/a")).Chunks[0];
+
+        Assert.Equal(servers[1..].Select(s => s.Id).Order(), found.Members.Select(s => s.ServerId).Order());
+    });
+
+    private static ChunkReport Good(ChunkLocation chunk) => new()
+    {
+        Handle = chunk.Handle, LastView = Ballot.OfVersion(1).Value, Promised = Ballot.OfVersion(1).Value, Tail = 4096, Committed = 4096, Sealed = true, EndsInSeal = true,
+    };
+
+    private static void Sealed(int servers, Func<MasterFixture, ChunkLocation, PlayedServer[], Task> script) => MasterFixture.Run(async m =>
+    {
+        var played = await m.JoinAsync(servers);
+        await m.CreateAsync("/a");
+        var chunk = (await m.LocateTailAsync("/a")).Chunk;
+        foreach (var server in played)
+            server.OnCreate = _ => null;        // no second chunk: it would be part of every count
+        Assert.Equal(Status.Ok, (await ChunkTests.SealAsync(m, chunk, 4096, 1)).Status);
+        await script(m, chunk, played);
+    });
+}

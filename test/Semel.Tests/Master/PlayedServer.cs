@@ -1,0 +1,169 @@
+using Google.Protobuf;
+using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
+using Semel.Protocol.Wires;
+using Semel.Simulation.Kernel;
+using Semel.Simulation.Wire;
+
+namespace Semel.Tests.Master;
+
+/// <summary>A chunk server that does what the test says; by default it agrees to everything and beats its heart.</summary>
+internal sealed class PlayedServer : ICallHandler
+{
+    private readonly MasterFixture _fixture;
+    private readonly SimulatedProcess _process;
+    private readonly SimulatedWire _wire;
+    private ulong _sequence;
+    private bool _beating;
+
+    public PlayedServer(MasterFixture fixture, string host)
+    {
+        (_fixture, Host) = (fixture, host);
+        _process = fixture.World.StartProcess(host);
+        _wire = new SimulatedWire(fixture.Network, _process, host);
+        Incarnation = _process.Random.NextBits() | 1;
+        _process.Start(() =>
+        {
+            _wire.Listen($"{host}:7071", this);
+            return Task.CompletedTask;
+        });
+    }
+
+    public string Host { get; }
+    public string Address => $"{Host}:7071";
+    public ulong Id { get; set; }
+    public string ClusterId { get; set; } = "";
+    public ulong Incarnation { get; set; }
+
+    public List<CreateChunkRequest> Creates { get; } = [];
+    public List<PromiseRequest> Promises { get; } = [];
+    public List<GrantRequest> Grants { get; } = [];
+    public List<SealChunkRequest> SealCalls { get; } = [];
+    public List<Command> Commands { get; } = [];
+    public List<LeaseRenewal> Leases { get; } = [];
+
+    /// <summary>Null: no answer.</summary>
+    public Func<CreateChunkRequest, CreateChunkReply?> OnCreate { get; set; } = _ => new CreateChunkReply { Status = Status.Ok };
+    public Func<PromiseRequest, PromiseReply?> OnPromise { get; set; } = Promised(lastView: 1, tail: 0);
+    public Func<GrantRequest, GrantReply?> OnGrant { get; set; } = _ => new GrantReply { Status = Status.Ok };
+
+    /// <summary>Commands that concern the chunk.</summary>
+    public IEnumerable<Command> About(ChunkLocation chunk) => Commands.Where(c =>
+        (c.DeleteChunk?.Handle ?? c.CloneChunk?.Handle ?? c.ConfirmSeal?.Handle) == chunk.Handle);
+
+    public static Func<PromiseRequest, PromiseReply?> Promised(ulong lastView, uint tail, bool suspect = false, bool damaged = false) => r => new PromiseReply
+    {
+        Status = Status.Ok,
+        Promised = Ballot.OfVersion(r.Version).Value,
+        LastView = Ballot.OfVersion(lastView).Value,
+        Tail = tail,
+        Suspect = suspect,
+        Damaged = damaged,
+    };
+
+    public static Func<PromiseRequest, PromiseReply?> NoAnswer => _ => null;
+
+    public RegisterServerRequest Registration() => new()
+    {
+        ServerId = Id, Incarnation = Incarnation, Address = Address, ClusterId = ClusterId, CapacityBytes = 1UL << 40, FreeBytes = 1UL << 39,
+    };
+
+    public async Task<RegisterServerReply> RegisterAsync()
+    {
+        var reply = await _fixture.CallAsync<RegisterServerReply>(MessageKind.RegisterServer, Registration());
+        if (reply.Status == Status.Ok)
+            (Id, ClusterId, _sequence) = (reply.ServerId, reply.ClusterId, 0);
+        return reply;
+    }
+
+    /// <summary>The whole report in one page; then heartbeats go on by themselves.</summary>
+    public async Task ReportAllAsync(params ChunkReport[] reports)
+    {
+        var reply = await BeatAsync(complete: true, reports: reports);
+        Assert.Equal(Status.Ok, reply.Status);
+        if (!_beating)
+        {
+            _beating = true;
+            _process.Start(BeatOnAsync);
+        }
+    }
+
+    public async Task<HeartbeatReply> BeatAsync(bool complete = false, CommandResult[]? results = null, params ChunkReport[] reports)
+    {
+        var request = new HeartbeatRequest
+        {
+            ServerId = Id, Incarnation = Incarnation, Sequence = ++_sequence, CapacityBytes = 1UL << 40, FreeBytes = 1UL << 39, ReportComplete = complete,
+        };
+        request.Chunks.AddRange(reports);
+        request.Results.AddRange(results ?? []);
+        var reply = await _fixture.CallAsync<HeartbeatReply>(MessageKind.Heartbeat, request);
+        Take(reply);
+        return reply;
+    }
+
+    public Task<HeartbeatReply> TellAsync(ChunkReport report) => BeatAsync(reports: report);
+
+    public Task<HeartbeatReply> TellResultAsync(ulong command, Status status) =>
+        BeatAsync(results: [new CommandResult { CommandId = command, Status = status }]);
+
+    /// <summary>Falls silent: answers nothing, sends nothing.</summary>
+    public void Die() => _process.Kill();
+
+    /// <summary>Stops its heartbeats, but answers.</summary>
+    public void StopBeating() => _beating = false;
+
+    /// <summary>A new incarnation in the same place.</summary>
+    public PlayedServer StartAnew() => new(_fixture, Host) { Id = Id, ClusterId = ClusterId };
+
+    public ServerAddress ToMessage() => new() { ServerId = Id, Address = Address };
+
+    private async Task BeatOnAsync()
+    {
+        while (true)
+        {
+            await Task.Delay(TimeSpan.FromSeconds(1), _process.Time);
+            if (!_beating)
+                return;
+            var request = new HeartbeatRequest
+            {
+                ServerId = Id, Incarnation = Incarnation, Sequence = ++_sequence, CapacityBytes = 1UL << 40, FreeBytes = 1UL << 39,
+            };
+            var result = await _wire.LinkTo(MasterFixture.Address).CallAsync(MessageKind.Heartbeat, request, default, MasterFixture.CallTimeout);
+            if (result.IsAnswered)
+                Take(result.Answer<HeartbeatReply>());
+        }
+    }
+
+    private void Take(HeartbeatReply reply)
+    {
+        foreach (var command in reply.Commands.Where(c => Commands.All(known => known.CommandId != c.CommandId)))
+            Commands.Add(command);
+        Leases.AddRange(reply.Leases);
+    }
+
+    void ICallHandler.Handle(IncomingCall call)
+    {
+        IMessage? reply = null;
+        switch (call.Header)
+        {
+            case CreateChunkRequest r:
+                Creates.Add(r);
+                reply = OnCreate(r);
+                break;
+            case PromiseRequest r:
+                Promises.Add(r);
+                reply = OnPromise(r);
+                break;
+            case GrantRequest r:
+                Grants.Add(r);
+                reply = OnGrant(r);
+                break;
+            case SealChunkRequest r:
+                SealCalls.Add(r);
+                reply = new SealChunkReply { Status = Status.Ok };
+                break;
+        }
+        if (reply is not null)
+            call.Reply(reply);
+    }
+}

@@ -1,0 +1,76 @@
+using Semel.Master.Chunks;
+using Semel.Master.Garbage;
+using Semel.Master.Namespace;
+using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
+
+namespace Semel.Tests.Master;
+
+public sealed class ReplicaJudgeTests
+{
+    private const ulong Member = 1;
+    private const ulong Other = 9;
+    private const uint SealedAt = 4096;
+
+    [Fact]
+    public void A_replica_of_an_unknown_chunk_is_garbage_only_if_its_handle_was_given_away()
+    {
+        Assert.Equal(ReplicaVerdict.Garbage, Judge(null, Other, new ChunkReport { Handle = 99 }));
+        Assert.Equal(ReplicaVerdict.FromTheFuture, Judge(null, Other, new ChunkReport { Handle = 100 }));
+        Assert.Equal(ReplicaVerdict.InUse, Judge(null, Other, new ChunkReport { Handle = 99 }, isBeingMade: true));
+        Assert.Equal(ReplicaVerdict.InUse, Judge(null, Other, new ChunkReport { Handle = 99, Gone = true }));
+    }
+
+    [Fact]
+    public void A_member_of_an_open_chunk_is_needed()
+    {
+        Assert.Equal(ReplicaVerdict.InUse, Judge(Open(), Member, Report(view: 1)));
+        Assert.Equal(ReplicaVerdict.InUse, Judge(Open(), Member, Report(view: 0)));
+        Assert.Equal(ReplicaVerdict.Lost, Judge(Open(), Member, new ChunkReport { Handle = 5, Gone = true }));
+        Assert.Equal(ReplicaVerdict.Lost, Judge(Open(), Member, Report(view: 1, damaged: true)));
+    }
+
+    [Fact]
+    public void Who_was_left_out_is_outdated_and_who_never_took_part_was_never_used()
+    {
+        Assert.Equal(ReplicaVerdict.Outdated, Judge(Open(), Other, Report(view: 1)));
+        Assert.Equal(ReplicaVerdict.NeverUsed, Judge(Open(), Other, Report(view: 0)));
+        Assert.Equal(ReplicaVerdict.Outdated, Judge(Sealed(), Other, Report(view: 1, tail: 100)));
+        Assert.Equal(ReplicaVerdict.InUse, Judge(Open(), Other, new ChunkReport { Handle = 5, Gone = true }));
+    }
+
+    [Fact]
+    public void A_committed_seal_at_the_right_length_makes_a_good_replica_of_anybodys()
+    {
+        Assert.Equal(ReplicaVerdict.Good, Judge(Sealed(), Member, Report(view: 1, tail: SealedAt, isSealed: true)));
+        Assert.Equal(ReplicaVerdict.Good, Judge(Sealed(), Other, Report(view: 1, tail: SealedAt, isSealed: true)));
+        Assert.Equal(ReplicaVerdict.Outdated, Judge(Sealed(), Other, Report(view: 1, tail: SealedAt - 64, isSealed: true)));
+    }
+
+    [Fact]
+    public void A_members_report_that_is_older_than_the_seal_costs_it_nothing()
+    {
+        Assert.Equal(ReplicaVerdict.Unconfirmed, Judge(Sealed(), Member, Report(view: 1, tail: 64)));
+        Assert.Equal(ReplicaVerdict.Unconfirmed, Judge(Sealed(), Member, Report(view: 1, tail: SealedAt)));
+        Assert.Equal(ReplicaVerdict.Lost, Judge(Sealed(), Member, Report(view: 1, tail: SealedAt, isSealed: true, damaged: true)));
+        Assert.Equal(ReplicaVerdict.Lost, Judge(Sealed(), Member, new ChunkReport { Handle = 5, Gone = true }));
+    }
+
+    private static ReplicaVerdict Judge(Chunk? chunk, ulong server, ChunkReport report, bool isBeingMade = false) =>
+        ReplicaJudge.Judge(chunk, isBeingMade, handlesEnd: 100, new ServerId(server), report);
+
+    private static Chunk Open() => new(
+        new ChunkHandle(5), new FileNode("f", null, 0, new FileId(1), default), 0, ServerSet.Of([new ServerId(Member), new ServerId(2)]), new ServerId(Member));
+
+    private static Chunk Sealed()
+    {
+        var chunk = Open();
+        chunk.Seal(1, SealedAt);
+        return chunk;
+    }
+
+    private static ChunkReport Report(ulong view, uint tail = 0, bool isSealed = false, bool damaged = false) => new()
+    {
+        Handle = 5, LastView = Ballot.OfVersion(view).Value, Promised = Ballot.OfVersion(view).Value, Tail = tail, Sealed = isSealed, Damaged = damaged,
+    };
+}

@@ -1,0 +1,73 @@
+using Semel.Master.Chunks;
+using Semel.Master.Views;
+using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
+
+namespace Semel.Tests.Master;
+
+public sealed class ViewDecisionTests
+{
+    /// <summary>
+    /// Members are 1, 2 and 3, the primary is 1. An answer is <c>last view/tail</c>, with <c>s</c> for suspect and <c>d</c> for damaged; <c>-</c> is none.
+    /// </summary>
+    [Theory]
+    // Everybody answered: all stay; the old primary before others like it.
+    [InlineData("1/9 1/9 1/9", "", false, "1 2 3", 1)]
+    // The longest log of the highest view leads: fewer clients must repeat.
+    [InlineData("1/5 1/9 1/7", "", false, "1 2 3", 2)]
+    [InlineData("1/9 1/9 2/3", "", false, "1 2 3", 3)]
+    // Who does not answer is out.
+    [InlineData("- 1/5 1/7", "", false, "2 3", 3)]
+    [InlineData("- - 1/7", "", false, "3", 3)]
+    [InlineData("- - -", "", false, null, 0)]
+    // Who was accused is out, unless nothing else remains.
+    [InlineData("1/9 1/9 1/9", "2", false, "1 3", 1)]
+    [InlineData("1/9 1/9 1/9", "2 3", false, "1", 1)]
+    [InlineData("- 1/9 -", "2", false, "2", 2)]
+    [InlineData("1/9 1/5 1/6", "1 2 3", false, "1 2 3", 1)]
+    // Who may have forgotten or lost something is out; alone it is not enough.
+    [InlineData("1/9 1/9s 1/9", "", false, "1 3", 1)]
+    [InlineData("1/9d 1/3 1/9s", "", false, "2", 2)]
+    [InlineData("1/9s 1/9s 1/9d", "", false, null, 0)]
+    [InlineData("1/9s - 1/9", "3", false, "3", 3)]
+    // Clients cannot reach the old primary: any other one.
+    [InlineData("1/9 1/5 1/6", "", true, "1 2 3", 3)]
+    [InlineData("1/9 - -", "", true, "1", 1)]
+    public void The_next_configuration_follows_from_the_answers(string answers, string accused, bool avoidPrimary, string? members, ulong primary)
+    {
+        var decision = Decide(answers, accused, avoidPrimary, allowSuspects: false);
+
+        Assert.Equal(members, decision is null ? null : string.Join(' ', decision.Members.Select(m => m.Value)));
+        Assert.Equal(primary, decision?.Primary.Value ?? 0);
+    }
+
+    [Theory]
+    [InlineData("1/3s 1/9s 1/9d", "1 2", 2)]
+    [InlineData("1/3s 1/9s -", null, 0)]
+    [InlineData("1/3s 1/9s 1/1", "3", 3)]
+    public void Suspects_go_on_only_where_that_is_allowed_and_all_have_answered(string answers, string? members, ulong primary)
+    {
+        var decision = Decide(answers, "", false, allowSuspects: true);
+
+        Assert.Equal(members, decision is null ? null : string.Join(' ', decision.Members.Select(m => m.Value)));
+        Assert.Equal(primary, decision?.Primary.Value ?? 0);
+    }
+
+    private static ViewDecision? Decide(string answers, string accused, bool avoidPrimary, bool allowSuspects)
+    {
+        var replies = new SortedDictionary<ServerId, PromiseReply>();
+        foreach (var (text, index) in answers.Split(' ').Select((t, i) => (t, i)))
+        {
+            if (text == "-")
+                continue;
+            var parts = text.TrimEnd('s', 'd').Split('/');
+            replies.Add(new ServerId((ulong)index + 1), new PromiseReply
+            {
+                LastView = Ballot.OfVersion(ulong.Parse(parts[0])).Value, Tail = uint.Parse(parts[1]), Suspect = text.EndsWith('s'), Damaged = text.EndsWith('d'),
+            });
+        }
+        var suspects = accused.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(a => new ServerId(ulong.Parse(a))).ToHashSet();
+        var members = ServerSet.Of([new ServerId(1), new ServerId(2), new ServerId(3)]);
+        return ViewDecision.Decide(members, new ServerId(1), replies, suspects, avoidPrimary, allowSuspects);
+    }
+}
