@@ -17,6 +17,11 @@ public sealed class MasterOptions : IValidatableObject
     [Range(typeof(uint), "1048576", "268435456")]
     public uint ChunkCapacity { get; set; } = ChunkLimits.DefaultCapacity;
 
+    /// <summary>Only for simulations, where a roll-over should be a common event: instead of <see cref="ChunkCapacity"/>, and below its range.</summary>
+    internal uint? TinyChunkCapacity { get; set; }
+
+    internal uint CapacityOfNewFiles => TinyChunkCapacity ?? ChunkCapacity;
+
     /// <summary>Copies of each chunk, where a file does not ask for another number. Default 3.</summary>
     [Range(1, MaxReplicas)]
     public int Replicas { get; set; } = 3;
