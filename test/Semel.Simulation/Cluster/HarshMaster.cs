@@ -23,6 +23,7 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
     private readonly IListener _listener;
     private readonly SortedDictionary<ulong, long> _heardNs = [];
     private readonly SortedDictionary<ulong, ulong> _incarnations = [];
+    private readonly SortedDictionary<(ulong Server, ulong Chunk), uint> _unconfirmed = [];     // tails of logs that end in a SEAL whose fate the server does not know
     private readonly SortedSet<string> _busyFiles = new(StringComparer.Ordinal);
 
     private HarshMaster(SimulatedCluster cluster, SimulatedProcess process, IWire wire, Memory memory)
@@ -114,10 +115,17 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
                 continue;
             if (report.Sealed && chunk.SealedLength is { } length && report.Tail != length)
                 _cluster.World.Fail($"server {id:x} says that chunk {chunk.Handle:x} is sealed at {report.Tail}, it was sealed at {length}");
-            if (report.Sealed && chunk.SealedLength is null && report.LastView >> 24 == chunk.Version)
+            if (report.Sealed && chunk.SealedLength is null)
                 _process.Start(() => LearnSealAsync(chunk));
-            if (report.EndsInSeal && !report.Sealed && chunk.SealedLength == report.Tail)
-                reply.Commands.Add(new Command { CommandId = ++_memory.Commands, ConfirmSeal = new ConfirmSeal { Handle = chunk.Handle, Version = chunk.Version, Length = report.Tail } });
+            if (report.EndsInSeal && !report.Sealed)
+                _unconfirmed[(id, report.Handle)] = report.Tail;
+            else
+                _unconfirmed.Remove((id, report.Handle));
+        }
+        foreach (var ((server, handle), tail) in _unconfirmed)
+        {
+            if (server == id && _memory.Chunk(handle) is { } sealedChunk && sealedChunk.SealedLength == tail)
+                reply.Commands.Add(new Command { CommandId = ++_memory.Commands, ConfirmSeal = new ConfirmSeal { Handle = handle, Version = sealedChunk.Version, Length = tail } });
         }
         foreach (var file in _memory.Files.Values)
         {

@@ -71,7 +71,8 @@ internal sealed class SimulatedNetwork
         if (_listeners.ContainsKey(bound))
             throw new AddressUnavailableException($"Address {bound} is in use.");
         var listener = new SimulatedListener(this, process, host, bound, handler);
-        _listeners.Add(bound, listener);
+        if (process.IsAlive)
+            _listeners.Add(bound, listener);
         return listener;
     }
 
