@@ -132,6 +132,9 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
             case CreateChunkRequest when Id is null:
                 call.Reply(new CreateChunkReply { Status = Status.Unavailable, Detail = "This chunk server is just being registered: its identity is not on its disk yet." });
                 break;
+            case CreateChunkRequest r when r.ServerId != 0 && r.ServerId != Id!.Value.Value:
+                call.Reply(new CreateChunkReply { Status = Status.Unavailable, Detail = $"This is chunk server {Id}, not {new ServerId(r.ServerId)}." });
+                break;
             case CreateChunkRequest r when IsCurrent(r.MasterEpoch):
                 _ = CreateAsync(call, r);
                 break;

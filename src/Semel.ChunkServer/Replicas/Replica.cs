@@ -435,6 +435,11 @@ internal sealed class Replica
             });
             return;
         }
+        if (request.Members.Count(m => m.ServerId == _services.Self().Value) != 1)
+        {
+            call.Reply(new GrantReply { Status = Status.Stale, Detail = $"This is chunk server {_services.Self()}, which is no member of that configuration." });
+            return;
+        }
         if (_primary is not null)
             StepDown($"version {request.Version} was granted");
         RefuseOwedVotes();

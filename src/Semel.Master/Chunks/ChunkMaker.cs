@@ -156,6 +156,7 @@ internal sealed class ChunkMaker(
 
     private async Task<ServerId?> CreateAtAsync(KnownServer server, CreateChunkRequest request, Action<string> failed)
     {
+        request.ServerId = server.Id.Value;
         var result = await services.Wire.LinkTo(server.Address)
             .CallAsync(MessageKind.CreateChunk, request, Payload.Empty, services.Options.CallTimeout, services.Stopping);
         result.Payload.Release();

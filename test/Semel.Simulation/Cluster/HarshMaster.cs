@@ -288,7 +288,7 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
         while (candidates.Count > file.Replicas)
             candidates.RemoveAt(_random.Below(candidates.Count));
         var made = new List<ulong>();
-        var replies = await Task.WhenAll(candidates.Select(server => CallAsync<CreateChunkReply>(server, MessageKind.CreateChunk, request, ServerTimeout * 10)));
+        var replies = await Task.WhenAll(candidates.Select(server => CallAsync<CreateChunkReply>(server, MessageKind.CreateChunk, new CreateChunkRequest(request) { ServerId = server }, ServerTimeout * 10)));
         for (int i = 0; i < candidates.Count; i++)
         {
             if (replies[i] is { Status: Status.Ok })

@@ -26,6 +26,8 @@ internal sealed class LibraryWriter(SimulatedProcess process, IWire wire, string
         catch (SemelException e) when (IsFence(e))
         {
             IsFenced = true;
+            foreach (var doomed in _inFlight)
+                await EndOf(doomed);
         }
         await client.DisposeAsync();
     }
@@ -74,6 +76,17 @@ internal sealed class LibraryWriter(SimulatedProcess process, IWire wire, string
             next += (ulong)records.Count;
             if (plan.ThinkTime > TimeSpan.Zero)
                 await Task.Delay(_random.Between(TimeSpan.Zero, plan.ThinkTime * 2), process.Time);
+        }
+    }
+
+    private static async Task EndOf(Task doomed)
+    {
+        try
+        {
+            await doomed;
+        }
+        catch (SemelException e) when (IsFence(e))
+        {
         }
     }
 
