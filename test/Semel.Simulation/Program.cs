@@ -18,7 +18,7 @@ double virtualSeconds = 0;
 string? unobserved = null;
 TaskScheduler.UnobservedTaskException += (_, e) =>
 {
-    if (!e.Exception.InnerExceptions.All(inner => inner is ProcessDiedException))
+    if (!e.Exception.InnerExceptions.All(inner => inner is ProcessDiedException or Semel.Client.SemelException))   // an application that was killed looks at nothing
         unobserved ??= e.Exception.ToString();
 };
 for (; done < runs && clock.Elapsed.TotalSeconds < seconds; done++)

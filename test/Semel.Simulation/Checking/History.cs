@@ -70,6 +70,7 @@ internal sealed class FileHistory(string path, History history)
 internal sealed class WriterHistory(FileHistory file, string name, RecordContent content)
 {
     private readonly SortedDictionary<ulong, Place> _places = [];
+    private readonly SortedDictionary<uint, ulong> _lastOfEpoch = [];
 
     public string Name => name;
     public RecordContent Content => content;
@@ -93,13 +94,14 @@ internal sealed class WriterHistory(FileHistory file, string name, RecordContent
             Batches.Add((epoch, first, count));
     }
 
-    public void WasAcknowledged(ulong sequence, Place? place)
+    public void WasAcknowledged(uint epoch, ulong sequence, Place? place)
     {
         var world = file.History.World;
         if (sequence == 0 || sequence > Sent)
             world.Fail($"{file.Path}: writer {name} got an acknowledgement for record {sequence}, it sent {Sent}");
         if (Acknowledged.Add(sequence))
             file.History.CountAcknowledged();
+        _lastOfEpoch[epoch] = Math.Max(_lastOfEpoch.GetValueOrDefault(epoch), sequence);
         if (place is not { } where)
             return;
         if (_places.TryGetValue(sequence, out var before) && before != where)
@@ -108,13 +110,16 @@ internal sealed class WriterHistory(FileHistory file, string name, RecordContent
         world.Mark("ack", (long)sequence, (long)where.Chunk, where.Frame, where.Index);
     }
 
-    /// <summary>A new incarnation was told that this much is committed: everything up to it counts as acknowledged from now on.</summary>
-    public void Resumed(ulong lastSequence)
+    /// <summary>An incarnation was told that this much is committed: everything up to it counts as acknowledged from now on. Newer incarnations may be ahead of it already.</summary>
+    public void Resumed(uint epoch, ulong lastSequence)
     {
         if (lastSequence > Sent)
-            file.History.World.Fail($"{file.Path}: writer {name} resumes after record {lastSequence}, only {Sent} were ever sent");
-        if (Acknowledged.Count > 0 && Acknowledged.Max > lastSequence)
-            file.History.World.Fail($"{file.Path}: writer {name} resumes after record {lastSequence}, but {Acknowledged.Max} was acknowledged");
+            file.History.World.Fail($"{file.Path}: writer {name} resumes in epoch {epoch} after record {lastSequence}, only {Sent} were ever sent");
+        foreach (var (earlier, last) in _lastOfEpoch)
+        {
+            if (earlier < epoch && last > lastSequence)
+                file.History.World.Fail($"{file.Path}: writer {name} resumes in epoch {epoch} after record {lastSequence}, but {last} was acknowledged in epoch {earlier}");
+        }
         for (ulong sequence = 1; sequence <= lastSequence; sequence++)
             Acknowledged.Add(sequence);
     }

@@ -98,7 +98,7 @@ internal sealed class BareWriter(SimulatedProcess process, IWire wire, string ma
             case AppendStatus.Committed:
                 _ackBallot = Math.Max(_ackBallot, reply.Ballot);
                 _next = reply.LastSequence + 1;
-                history.Resumed(reply.LastSequence);
+                history.Resumed(_epoch, reply.LastSequence);
                 return true;
             case AppendStatus.Fenced:
                 IsFenced = true;
@@ -154,7 +154,7 @@ internal sealed class BareWriter(SimulatedProcess process, IWire wire, string ma
             case AppendStatus.AlreadyCommitted:
                 bool known = reply.Status == AppendStatus.Committed;
                 for (int i = 0; i < batch.Count; i++)
-                    history.WasAcknowledged(batch.First + (ulong)i, known ? new Place(reply.ChunkIndex, reply.Offset, i) : null);
+                    history.WasAcknowledged(_epoch, batch.First + (ulong)i, known ? new Place(reply.ChunkIndex, reply.Offset, i) : null);
                 _unacked.Remove(batch.First);
                 _ackBallot = Math.Max(_ackBallot, reply.ChunkIndex == _tail.Index ? reply.Ballot : 0);
                 _silent = 0;

@@ -19,7 +19,7 @@ internal sealed class LibraryWriter(SimulatedProcess process, IWire wire, string
         try
         {
             var writer = await OpenAsync(client);
-            history.Resumed(writer.LastSequence);
+            history.Resumed(writer.Epoch, writer.LastSequence);
             await AppendAllAsync(writer, writer.LastSequence + 1);
             await writer.DisposeAsync();
         }
@@ -109,7 +109,7 @@ internal sealed class LibraryWriter(SimulatedProcess process, IWire wire, string
     {
         if (result.Sequence != sequence)
             process.World.Fail($"{path}: writer {history.Name} appended record {sequence}, the library called it {result.Sequence}");
-        history.WasAcknowledged(sequence, result.Position is { } at ? new Place(at.ChunkIndex, at.FrameOffset, at.RecordIndex) : null);
+        history.WasAcknowledged(result.Operation.Epoch, sequence, result.Position is { } at ? new Place(at.ChunkIndex, at.FrameOffset, at.RecordIndex) : null);
     }
 
     /// <summary>A later append must not fail the run because an earlier one of the same incarnation was told first that it is fenced.</summary>

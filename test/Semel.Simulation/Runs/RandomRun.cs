@@ -180,6 +180,7 @@ internal sealed class RandomRun
     private async Task AuditAsync()
     {
         var (process, wire) = _cluster.NewClientProcess("auditor");
+        await Task.Delay(_plan.Network.DuplicateDelay + _plan.Network.TailLatency, process.Time);    // what is still on its way arrives
         var auditor = new Auditor(_cluster, process, wire);
         foreach (var file in _history.Files.Values)
         {
