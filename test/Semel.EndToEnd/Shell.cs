@@ -42,6 +42,7 @@ internal static class Shell
         private readonly Process _process;
         private readonly CancellationTokenSource _patience;
         private readonly Task<string> _error;
+        private bool _outputClosed;
 
         public RunningProcess(Process process, TimeSpan patience)
         {
@@ -71,12 +72,16 @@ internal static class Shell
 
         public void Terminate() => Assert.Equal(0, Kill(_process.Id, 15));
 
-        public void CloseOutput() => _process.StandardOutput.Close();
+        public void CloseOutput()
+        {
+            _outputClosed = true;
+            _process.StandardOutput.Close();
+        }
 
         /// <summary>Waits for its end.</summary>
         public async Task<Result> EndAsync()
         {
-            string output = _process.StandardOutput.BaseStream.CanRead ? await _process.StandardOutput.ReadToEndAsync(_patience.Token) : "";
+            string output = _outputClosed ? "" : await _process.StandardOutput.ReadToEndAsync(_patience.Token);
             await _process.WaitForExitAsync(_patience.Token);
             return new Result(_process.ExitCode, output, await _error);
         }

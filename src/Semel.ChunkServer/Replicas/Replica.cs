@@ -401,6 +401,10 @@ internal sealed class Replica
                 StepDown($"the master asked for a promise of version {request.Version}");
             _promised = ballot;
             RefuseOwedVotes();
+        }
+        // Also when the same promise was asked for before and the disk was full.
+        if (ballot == _promised && Log.Files.Metadata.Promised < ballot)
+        {
             await Log.Files.FlushAsync();
             Held = Log.Tail;
             await Log.Files.WriteMetadataAsync(_promised, _lastView, Committed, IsSealed);

@@ -11,6 +11,8 @@ internal static class ServerLogging
     public static ILoggerFactory Create(LogLevelChoice level, LogFormatChoice format) => LoggerFactory.Create(builder =>
     {
         builder.SetMinimumLevel((LogLevel)level);
+        // What the HTTP server says about its own life is said by us already.
+        builder.AddFilter("Microsoft", LogLevel.Warning);
         if (format is LogFormatChoice.Json)
         {
             builder.AddJsonConsole(console =>

@@ -22,8 +22,7 @@ internal sealed class GarbageCollection(
                 repair.HasGood(chunk!, server.Id);
                 break;
             case ReplicaVerdict.Unconfirmed:
-                if (report.EndsInSeal)
-                    server.Commands.TryAdd(Order.ConfirmSeal(handle, chunk!.Version, chunk.SealedLength));
+                repair.IsUnconfirmed(chunk!, server.Id);
                 break;
             case ReplicaVerdict.Lost:
                 TakeLost(server, chunk!, report.Damaged);

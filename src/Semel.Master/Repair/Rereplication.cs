@@ -15,7 +15,7 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
 {
     private static readonly TimeSpan ConfirmAfter = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan PauseBeforeNext = TimeSpan.FromSeconds(5);
-    private const int ConfirmTries = 20;
+    private const int ConfirmTries = 8;
 
     private readonly SortedDictionary<ulong, Lack> _lacking = [];
     private readonly SortedDictionary<ulong, ServerId> _clones = [];
@@ -30,6 +30,15 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
         Invariant.Holds(chunk.IsSealed);
         _unconfirmed[chunk.Handle.Value] = new Unconfirmed([.. chunk.Members], services.Now);
         Check(chunk);
+    }
+
+    /// <summary>A member does not say that its replica is sealed: what it says is older than the SEAL, or it missed the primary's last word.</summary>
+    public void IsUnconfirmed(Chunk chunk, ServerId member)
+    {
+        Invariant.Holds(chunk.IsSealed);
+        if (!_unconfirmed.TryGetValue(chunk.Handle.Value, out var unconfirmed))
+            _unconfirmed.Add(chunk.Handle.Value, unconfirmed = new Unconfirmed([], services.Now));
+        unconfirmed.Members.Add(member);
     }
 
     /// <summary>The server was heard to have a good replica of a sealed chunk.</summary>
@@ -169,13 +178,32 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
         {
             if (services.Since(unconfirmed.Since) < ConfirmAfter * (1 + (unconfirmed.Tries * unconfirmed.Tries)))
                 continue;
-            if (services.State.FindChunk(new ChunkHandle(handle)) is not { } chunk || ++unconfirmed.Tries > ConfirmTries)
+            if (services.State.FindChunk(new ChunkHandle(handle)) is not { } chunk)
             {
                 _unconfirmed.Remove(handle);
                 continue;
             }
+            if (++unconfirmed.Tries > ConfirmTries)
+            {
+                _unconfirmed.Remove(handle);
+                GiveUp(chunk, unconfirmed.Members.Where(servers.IsAlive).ToList());
+                continue;
+            }
             foreach (var member in unconfirmed.Members.Where(servers.IsAlive))
                 servers.Get(member).Commands.TryAdd(Order.ConfirmSeal(chunk.Handle, chunk.Version, chunk.SealedLength));
+        }
+    }
+
+    /// <summary>Told again and again, they still do not have all of the chunk. They are replaced, if somebody has.</summary>
+    private void GiveUp(Chunk chunk, List<ServerId> members)
+    {
+        if (members.Count == 0 || !chunk.Replicas.Any(r => servers.IsAlive(r) && !members.Contains(r)))
+            return;
+        foreach (var member in members)
+        {
+            services.Logger.ReplicaDamaged(chunk.Handle, member);
+            HasNone(chunk, member);
+            HasOutdated(chunk, member);
         }
     }
 

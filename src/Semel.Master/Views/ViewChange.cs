@@ -28,6 +28,9 @@ internal sealed class ViewChange(Chunk chunk)
     /// <summary>Answers OK to the promise of <see cref="Version"/>.</summary>
     public SortedDictionary<ServerId, PromiseReply> Answers { get; set; } = [];
 
+    /// <summary>Why members did not answer OK, last time they were asked.</summary>
+    public SortedDictionary<ServerId, string> Refusals { get; } = [];
+
     /// <summary>Members whose answer to the current round of promises is still to come.</summary>
     public SortedSet<ServerId> Outstanding { get; set; } = [];
 

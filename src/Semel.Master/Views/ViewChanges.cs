@@ -216,9 +216,12 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         var result = await link.CallAsync(MessageKind.Promise, request, Payload.Empty, services.Options.CallTimeout, services.Stopping);
         result.Payload.Release();
         change.Outstanding.Remove(member);
-        if (result.IsAnswered)
+        if (!result.IsAnswered)
+            change.Refusals[member] = $"does not answer ({result.Outcome}: {result.Detail})";
+        else
         {
             var reply = result.Answer<PromiseReply>();
+            change.Refusals[member] = $"answered {reply.Status}: {reply.Detail}";
             if (reply.Status == Status.Ok)
                 answers[member] = reply;
             else if (reply.Status == Status.Stale && new Ballot(reply.Promised).Version < change.Chunk.Reserved + BelievableGap)
@@ -272,7 +275,7 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
     private string Describe(ViewChange change)
     {
         var members = change.Chunk.Members.Select(m =>
-            $"{m} at {servers.Get(m).Address} " + (!change.Answers.TryGetValue(m, out var answer) ? "does not answer or has lost it"
+            $"{m} at {servers.Get(m).Address} " + (!change.Answers.TryGetValue(m, out var answer) ? change.Refusals.GetValueOrDefault(m, "has not answered yet")
                 : answer.Damaged ? "has a damaged replica" : answer.Suspect ? "may have forgotten acknowledged records" : "answers"));
         return $"none of its members can go on ({string.Join("; ", members)})";
     }

@@ -1,6 +1,7 @@
 using Semel.Protocol.Frames;
 using Semel.Protocol.Identity;
 using Semel.Protocol.Messages;
+using Semel.Simulation.Disk;
 
 namespace Semel.Tests.ChunkServer;
 
@@ -177,6 +178,26 @@ public class AppendProtocolTests
             await cluster.UntilAsync(async () => (again = await cluster.GrantAsync(0, 1)) is not null);
 
             Assert.Equal(Status.Stale, again!.Status);
+        });
+    }
+
+    [Fact]
+    public void A_promise_that_could_not_be_made_durable_is_not_given_when_it_is_asked_for_again()
+    {
+        var cluster = new ScriptedCluster();
+        cluster.Run(async () =>
+        {
+            await cluster.CreateAsync();
+            cluster.Disk(0).Faults = DiskFaults.None with { Full = true, ReservationsFail = true };
+            var refused = await cluster.PromiseAsync(0, 2);
+
+            var again = await cluster.PromiseAsync(0, 2);
+            cluster.Disk(0).Faults = DiskFaults.None;
+            var given = await cluster.PromiseAsync(0, 2);
+
+            Assert.Equal(Status.DiskFailed, refused!.Status);
+            Assert.Equal(Status.DiskFailed, again!.Status);
+            Assert.Equal(Status.Ok, given!.Status);
         });
     }
 

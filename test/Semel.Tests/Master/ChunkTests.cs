@@ -146,6 +146,10 @@ public sealed class ChunkTests
     internal static Task<SealedReply> SealAsync(MasterFixture m, ChunkLocation chunk, uint length, uint digest) =>
         m.CallAsync<SealedReply>(MessageKind.Sealed, new SealedRequest
         {
-            Handle = chunk.Handle, Version = chunk.Version, Sender = chunk.Primary.ServerId, Length = length, BaseDigest = digest,
+            Handle = chunk.Handle,
+            Version = chunk.Version,
+            Sender = chunk.Primary.ServerId,
+            Length = length,
+            BaseDigest = digest,
         });
 }

@@ -115,7 +115,13 @@ public sealed class GarbageTests
 
     private static ChunkReport Good(ChunkLocation chunk) => new()
     {
-        Handle = chunk.Handle, LastView = Ballot.OfVersion(1).Value, Promised = Ballot.OfVersion(1).Value, Tail = 4096, Committed = 4096, Sealed = true, EndsInSeal = true,
+        Handle = chunk.Handle,
+        LastView = Ballot.OfVersion(1).Value,
+        Promised = Ballot.OfVersion(1).Value,
+        Tail = 4096,
+        Committed = 4096,
+        Sealed = true,
+        EndsInSeal = true,
     };
 
     private static void Sealed(int servers, Func<MasterFixture, ChunkLocation, PlayedServer[], Task> script) => MasterFixture.Run(async m =>

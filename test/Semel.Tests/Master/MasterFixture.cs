@@ -111,7 +111,10 @@ internal sealed class MasterFixture
     public Task<LocateTailReply> LocateTailAsync(string path, ChunkLocation? suspect = null, bool create = true) =>
         CallAsync<LocateTailReply>(MessageKind.LocateTail, new LocateTailRequest
         {
-            Path = path, Create = create, SuspectHandle = suspect?.Handle ?? 0, SuspectVersion = suspect?.Version ?? 0,
+            Path = path,
+            Create = create,
+            SuspectHandle = suspect?.Handle ?? 0,
+            SuspectVersion = suspect?.Version ?? 0,
         });
 
     public Task<LocateChunksReply> LocateChunksAsync(string path) =>

@@ -22,7 +22,11 @@ public sealed class OperationLogTests
             {
                 await m.CallAsync<SealedReply>(MessageKind.Sealed, new SealedRequest
                 {
-                    Handle = tail.Handle, Version = tail.Version, Sender = tail.Primary.ServerId, Length = 4096, BaseDigest = (uint)i,
+                    Handle = tail.Handle,
+                    Version = tail.Version,
+                    Sender = tail.Primary.ServerId,
+                    Length = 4096,
+                    BaseDigest = (uint)i,
                 });
             }
             else if (i % 3 == 0)

@@ -65,7 +65,12 @@ internal sealed class PlayedServer : ICallHandler
 
     public RegisterServerRequest Registration() => new()
     {
-        ServerId = Id, Incarnation = Incarnation, Address = Address, ClusterId = ClusterId, CapacityBytes = 1UL << 40, FreeBytes = 1UL << 39,
+        ServerId = Id,
+        Incarnation = Incarnation,
+        Address = Address,
+        ClusterId = ClusterId,
+        CapacityBytes = 1UL << 40,
+        FreeBytes = 1UL << 39,
     };
 
     public async Task<RegisterServerReply> RegisterAsync()
@@ -92,7 +97,12 @@ internal sealed class PlayedServer : ICallHandler
     {
         var request = new HeartbeatRequest
         {
-            ServerId = Id, Incarnation = Incarnation, Sequence = ++_sequence, CapacityBytes = 1UL << 40, FreeBytes = 1UL << 39, ReportComplete = complete,
+            ServerId = Id,
+            Incarnation = Incarnation,
+            Sequence = ++_sequence,
+            CapacityBytes = 1UL << 40,
+            FreeBytes = 1UL << 39,
+            ReportComplete = complete,
         };
         request.Chunks.AddRange(reports);
         request.Results.AddRange(results ?? []);
@@ -126,7 +136,11 @@ internal sealed class PlayedServer : ICallHandler
                 return;
             var request = new HeartbeatRequest
             {
-                ServerId = Id, Incarnation = Incarnation, Sequence = ++_sequence, CapacityBytes = 1UL << 40, FreeBytes = 1UL << 39,
+                ServerId = Id,
+                Incarnation = Incarnation,
+                Sequence = ++_sequence,
+                CapacityBytes = 1UL << 40,
+                FreeBytes = 1UL << 39,
             };
             var result = await _wire.LinkTo(MasterFixture.Address).CallAsync(MessageKind.Heartbeat, request, default, MasterFixture.CallTimeout);
             if (result.IsAnswered)

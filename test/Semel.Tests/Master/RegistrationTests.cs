@@ -94,10 +94,28 @@ public sealed class RegistrationTests
         first.Die();
         var second = first.StartAnew();
         await second.RegisterAsync();
+        await second.BeatAsync();
 
         var refused = await m.CallAsync<RegisterServerReply>(MessageKind.RegisterServer, late);
 
         Assert.Equal(Status.Stale, refused.Status);
+        Assert.Equal(Status.Ok, (await second.BeatAsync(complete: true)).Status);
+    });
+
+    [Fact]
+    public void A_late_registration_that_a_restarted_master_believed_does_not_lock_the_real_server_out() => MasterFixture.Run(async m =>
+    {
+        var first = await m.JoinAsync("cs");
+        var late = first.Registration();
+        first.Die();
+        var second = first.StartAnew();
+        await m.RestartAsync();
+        await second.RegisterAsync();
+
+        await m.CallAsync<RegisterServerReply>(MessageKind.RegisterServer, late);
+
+        Assert.Equal(Status.Stale, (await second.BeatAsync()).Status);
+        Assert.Equal(Status.Ok, (await second.RegisterAsync()).Status);
         Assert.Equal(Status.Ok, (await second.BeatAsync(complete: true)).Status);
     });
 

@@ -71,6 +71,11 @@ public sealed class ReplicaJudgeTests
 
     private static ChunkReport Report(ulong view, uint tail = 0, bool isSealed = false, bool damaged = false) => new()
     {
-        Handle = 5, LastView = Ballot.OfVersion(view).Value, Promised = Ballot.OfVersion(view).Value, Tail = tail, Sealed = isSealed, Damaged = damaged,
+        Handle = 5,
+        LastView = Ballot.OfVersion(view).Value,
+        Promised = Ballot.OfVersion(view).Value,
+        Tail = tail,
+        Sealed = isSealed,
+        Damaged = damaged,
     };
 }

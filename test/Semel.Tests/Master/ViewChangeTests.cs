@@ -247,6 +247,10 @@ public sealed class ViewChangeTests
     private static Task<SuspectReply> SuspectAsync(MasterFixture m, ChunkLocation chunk, PlayedServer primary, PlayedServer member) =>
         m.CallAsync<SuspectReply>(MessageKind.Suspect, new SuspectRequest
         {
-            Handle = chunk.Handle, Version = chunk.Version, Sender = primary.Id, Member = member.Id, Reason = "it owed a vote",
+            Handle = chunk.Handle,
+            Version = chunk.Version,
+            Sender = primary.Id,
+            Member = member.Id,
+            Reason = "it owed a vote",
         });
 }

@@ -63,7 +63,10 @@ public sealed class ViewDecisionTests
             var parts = text.TrimEnd('s', 'd').Split('/');
             replies.Add(new ServerId((ulong)index + 1), new PromiseReply
             {
-                LastView = Ballot.OfVersion(ulong.Parse(parts[0])).Value, Tail = uint.Parse(parts[1]), Suspect = text.EndsWith('s'), Damaged = text.EndsWith('d'),
+                LastView = Ballot.OfVersion(ulong.Parse(parts[0])).Value,
+                Tail = uint.Parse(parts[1]),
+                Suspect = text.EndsWith('s'),
+                Damaged = text.EndsWith('d'),
             });
         }
         var suspects = accused.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(a => new ServerId(ulong.Parse(a))).ToHashSet();
