@@ -43,6 +43,7 @@ internal static class Shell
         private readonly CancellationTokenSource _patience;
         private readonly Task<string> _error;
         private bool _outputClosed;
+        private bool _disposed;
 
         public RunningProcess(Process process, TimeSpan patience)
         {
@@ -86,8 +87,12 @@ internal static class Shell
             return new Result(_process.ExitCode, output, await _error);
         }
 
+        /// <summary>Kills it if it still runs. May be called again.</summary>
         public async ValueTask DisposeAsync()
         {
+            if (_disposed)
+                return;
+            _disposed = true;
             if (!_process.HasExited)
             {
                 _process.Kill();

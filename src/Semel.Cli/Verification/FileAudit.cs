@@ -27,6 +27,7 @@ internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
     private static readonly TimeSpan CallTime = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
     private const int Attempts = 100;
+    private const int SettleAttempts = 200;
 
     private readonly Dictionary<ulong, (uint Epoch, ulong Sequence)> _writers = [];
     private readonly List<string> _faults = [];
@@ -49,13 +50,42 @@ internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
             {
                 if (chunk.Index != next)
                     _faults.Add($"chunk {next} of {path} is missing; the master names {chunk.Index} next");
-                await ReadChunkAsync(chunk, onRecord, cancellation);
+                await ReadChunkAsync(chunk.Sealed ? chunk : await SettleAsync(path, chunk, cancellation), onRecord, cancellation);
                 next = chunk.Index + 1;
                 progress((long)next, (long)located.ChunkCount);
             }
             if (next >= located.ChunkCount || located.Chunks.Count == 0)
                 return new AuditResult((long)next, _replicas, _records, _duplicates, _gaps, _faults);
         }
+    }
+
+    /// <summary>
+    /// Waits until the open chunk has an active primary: only that one knows how far the chunk is committed. A server that was started again has
+    /// acknowledged records on its disk of which it cannot know it yet; the master is asked for a primary then, as a client would.
+    /// </summary>
+    private async Task<ChunkLocation> SettleAsync(string path, ChunkLocation chunk, CancellationToken cancellation)
+    {
+        string fault = "";
+        for (int attempt = 0; attempt < SettleAttempts; attempt++)
+        {
+            if (attempt > 0)
+            {
+                var complaint = new LocateTailRequest { Path = path, SuspectHandle = chunk.Handle, SuspectVersion = chunk.Version };
+                (await wire.LinkTo(master).CallAsync(MessageKind.LocateTail, complaint, default, CallTime, cancellation)).Payload.Release();
+                await Task.Delay(Pause, time, cancellation);
+                chunk = (await LocateAsync(path, chunk.Index, cancellation)).Chunks[0];
+            }
+            if (chunk.Sealed)
+                return chunk;
+            var probe = new ReadFramesRequest { Handle = chunk.Handle, MaxBytes = 1 };
+            var result = await wire.LinkTo(chunk.Primary.Address).CallAsync(MessageKind.ReadFrames, probe, default, CallTime, cancellation);
+            result.Payload.Release();
+            cancellation.ThrowIfCancellationRequested();
+            if (result.IsAnswered && result.Answer<ReadFramesReply>() is { Settled: true })
+                return chunk;
+            fault = result.Detail ?? "it is not the chunk's active primary";
+        }
+        throw new CommandException(ExitCode.Temporary, $"Chunk {chunk.Index} of {path} has no active primary, so nobody can say where the file ends: {chunk.Primary.Address}: {fault}");
     }
 
     private async Task ReadChunkAsync(ChunkLocation chunk, ReplicaReader.OnRecord? onRecord, CancellationToken cancellation)
