@@ -152,7 +152,16 @@ public sealed class ChunkFiles : IDisposable
             _frames.Reserve(_reserved, upTo - _reserved);
             _reserved = upTo;
         }
-        _frames.Write(Length, bytes);
+        try
+        {
+            _frames.Write(Length, bytes);
+        }
+        catch (DiskFullException)
+        {
+            // Any part may have been written, even all of it: a later scan would find frames that nobody here knows of.
+            Cut(Length);
+            throw;
+        }
         Length = end;
     }
 
