@@ -112,7 +112,7 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
             if (registry.TryGet(handle, out var existing))
             {
                 await existing.Opened;
-                if (existing.Report is { Sealed: true } report && report.Tail == clone.Length)
+                if (existing.Report is { Sealed: true, Damaged: false } report && report.Tail == clone.Length)
                     return new CommandResult { Status = Status.Ok };
                 var deleted = await DeleteEnteredAsync(handle, clone.Version + 1);
                 if (deleted.Status != Status.Ok)
