@@ -102,11 +102,16 @@ internal sealed class Replica
     {
         try
         {
-            if (found)
-                await Log.Files.MakeDurableAsync(Committed);   // before the first vote or promise: what the scan found may not be durable
-            Held = Log.Tail;
-            _opened.TrySetResult();
             var reader = _mailbox.Reader;
+            while (found && !_stopped && await LackOfSpaceAsync() is { } lack)
+            {
+                // Whatever comes is refused until there is space, and is the occasion to try again.
+                if (await reader.WaitToReadAsync())
+                    await RefuseAllAsync(lack);
+            }
+            Held = Log.Tail;
+            if (!_stopped)
+                _opened.TrySetResult();
             while (!_stopped && await reader.WaitToReadAsync())
             {
                 while (!_stopped && reader.TryRead(out var what))
@@ -127,6 +132,33 @@ internal sealed class Replica
         await foreach (var left in _mailbox.Reader.ReadAllAsync())
             AnswerGone(left);
         Watch.Close();
+    }
+
+    /// <summary>Before the first vote or promise: what the scan found may not be durable. Not null: there is no space to make it so.</summary>
+    private async Task<string?> LackOfSpaceAsync()
+    {
+        try
+        {
+            await Log.Files.MakeDurableAsync(Committed);
+            return null;
+        }
+        catch (DiskFullException e)
+        {
+            return e.Message;
+        }
+    }
+
+    private async Task RefuseAllAsync(string reason)
+    {
+        while (!_stopped && _mailbox.Reader.TryRead(out var what))
+        {
+            if (what is IncomingCall)
+                Interlocked.Decrement(ref _queuedCalls);
+            if (what is StopWanted or DeleteWanted)
+                await TakeEventAsync(what);
+            else
+                AnswerGone(what, reason);
+        }
     }
 
     private async ValueTask TakeAsync(object what)
