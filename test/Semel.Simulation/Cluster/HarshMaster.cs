@@ -122,10 +122,12 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
             else
                 _unconfirmed.Remove((id, report.Handle));
         }
-        foreach (var ((server, handle), tail) in _unconfirmed)
+        foreach (var ((server, handle), tail) in _unconfirmed.Where(u => u.Key.Server == id).ToList())
         {
-            if (server == id && _memory.Chunk(handle) is { } sealedChunk && sealedChunk.SealedLength == tail)
-                reply.Commands.Add(new Command { CommandId = ++_memory.Commands, ConfirmSeal = new ConfirmSeal { Handle = handle, Version = sealedChunk.Version, Length = tail } });
+            if (_memory.Chunk(handle) is not { } sealedChunk || sealedChunk.SealedLength != tail)
+                continue;
+            _unconfirmed.Remove((server, handle));
+            reply.Commands.Add(new Command { CommandId = ++_memory.Commands, ConfirmSeal = new ConfirmSeal { Handle = handle, Version = sealedChunk.Version, Length = tail } });
         }
         foreach (var file in _memory.Files.Values)
         {

@@ -173,7 +173,7 @@ internal sealed class SimulatedDisk
             // A death before the end: whether the bytes made it stays open, and a loss of power will decide.
             if (boot != _boots || !process.IsAlive)
                 return;
-            if (fails)
+            if (fails && (FailFlush is not null || Faults.FlushError > 0))
             {
                 failed(covered, _random);
                 FailedFlushes++;
