@@ -325,6 +325,28 @@ public sealed class ExactlyOnceTests
     });
 
     [Fact]
+    public void A_frame_that_found_no_space_is_forgotten_even_by_a_replica_that_is_killed_and_started_again() => Scenario.Play(async s =>
+    {
+        var app = s.NewClient();
+        await app.Create("/log");
+        var writer = await app.OpenWriter("/log");
+        await writer.Append("0");
+        var secondary = await s.SecondaryOf("/log");
+
+        secondary.Disk.Faults = new DiskFaults { Full = true, ReservationsFail = true };
+        var inDoubt = writer.Append("1");
+        await s.Delay(30);
+        secondary.Kill();
+        secondary.Disk.Faults = DiskFaults.None;
+        secondary.Start();
+        await inDoubt;
+        await writer.Append("2");
+
+        Assert.Equal(Numbers(3), await s.Records("/log"));
+        await s.AssertReplicasIdentical("/log");
+    });
+
+    [Fact]
     public void A_rotten_replica_is_not_believed() => Scenario.Play(async s =>
     {
         var app = s.NewClient();
