@@ -23,7 +23,7 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
     private readonly IListener _listener;
     private readonly SortedDictionary<ulong, long> _heardNs = [];
     private readonly SortedDictionary<ulong, ulong> _incarnations = [];
-    private readonly SortedDictionary<(ulong Server, ulong Chunk), uint> _unconfirmed = [];     // tails of logs that end in a SEAL whose fate the server does not know
+    private readonly SortedDictionary<(ulong Server, ulong Chunk), (uint Tail, long AskedNs)> _unconfirmed = [];     // logs that end in a SEAL whose fate the server does not know
     private readonly SortedSet<string> _busyFiles = new(StringComparer.Ordinal);
 
     private HarshMaster(SimulatedCluster cluster, SimulatedProcess process, IWire wire, Memory memory)
@@ -118,16 +118,16 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
             if (report.Sealed && chunk.SealedLength is null)
                 _process.Start(() => LearnSealAsync(chunk));
             if (report.EndsInSeal && !report.Sealed)
-                _unconfirmed[(id, report.Handle)] = report.Tail;
+                _unconfirmed[(id, report.Handle)] = (report.Tail, 0);
             else
                 _unconfirmed.Remove((id, report.Handle));
         }
-        foreach (var ((server, handle), tail) in _unconfirmed.Where(u => u.Key.Server == id).ToList())
+        foreach (var (key, (tail, asked)) in _unconfirmed.Where(u => u.Key.Server == id).ToList())
         {
-            if (_memory.Chunk(handle) is not { } sealedChunk || sealedChunk.SealedLength != tail)
+            if (_memory.Chunk(key.Chunk) is not { } sealedChunk || sealedChunk.SealedLength != tail || _cluster.World.NowNs < asked + 500_000_000)
                 continue;
-            _unconfirmed.Remove((server, handle));
-            reply.Commands.Add(new Command { CommandId = ++_memory.Commands, ConfirmSeal = new ConfirmSeal { Handle = handle, Version = sealedChunk.Version, Length = tail } });
+            _unconfirmed[key] = (tail, _cluster.World.NowNs);
+            reply.Commands.Add(new Command { CommandId = ++_memory.Commands, ConfirmSeal = new ConfirmSeal { Handle = key.Chunk, Version = sealedChunk.Version, Length = tail } });
         }
         foreach (var file in _memory.Files.Values)
         {
