@@ -67,7 +67,7 @@ public sealed class DemoAndBenchTests : IDisposable
         await UntilAsync(() => Children(demo.Id).Length == 4);
         var children = Children(demo.Id);
 
-        await demo.DisposeAsync();
+        await demo.KillAsync();
 
         await UntilAsync(() => children.All(child => !Directory.Exists($"/proc/{child}")));
     }

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Json;
 using Semel.Cli.Clusters;
 using Semel.Cli.Terminal;
 using Semel.Client;
@@ -92,9 +93,7 @@ public sealed class RolesTests : IDisposable
     {
         string chunkServer = Path.Combine(_directory.Path, "chunkserver");
         await using (var own = await ServerProcess.StartAsync("master", ["master", "--bind", "127.0.0.1:0", "--http", "none", "--data", Path.Combine(_directory.Path, "own")], TimeProvider.System, default))
-        await using (await RegisteredAsync(own.Address, chunkServer))
-        {
-        }
+            await JoinAsync(own.Address, chunkServer);
         await using var other = await ServerProcess.StartAsync("master", ["master", "--bind", "127.0.0.1:0", "--http", "none", "--data", Path.Combine(_directory.Path, "other")], TimeProvider.System, default);
 
         var result = await Shell.RunAsync("chunkserver", "--master", other.Address, "--bind", "127.0.0.1:0", "--data", chunkServer);
@@ -129,12 +128,15 @@ public sealed class RolesTests : IDisposable
         Assert.Equal(ExitCode.Done, (await server.EndAsync()).ExitCode);
     }
 
-    private static async Task<ServerProcess> RegisteredAsync(string master, string data)
+    /// <summary>Runs a chunk server until it knows that it belongs to the master's cluster.</summary>
+    private static async Task JoinAsync(string master, string data)
     {
-        var server = await ServerProcess.StartAsync("chunkserver", ["chunkserver", "--master", master, "--bind", "127.0.0.1:0", "--data", data], TimeProvider.System, default);
-        await using var client = SemelClient.Connect(master);
-        while ((await client.GetClusterStatusAsync()).ChunkServers.Count == 0)
+        await using var server = Shell.Begin("chunkserver", "--master", master, "--bind", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data", data, "--json");
+        using var ready = JsonDocument.Parse(await server.ReadLineAsync());
+        using var http = new HttpClient { BaseAddress = new Uri($"http://{ready.RootElement.GetProperty("http").GetString()}") };
+        while (!(await http.GetAsync("/readyz")).IsSuccessStatusCode)
             await Task.Delay(20);
-        return server;
+        server.Terminate();
+        Assert.Equal(ExitCode.Done, (await server.EndAsync()).ExitCode);
     }
 }

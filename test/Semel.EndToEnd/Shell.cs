@@ -87,6 +87,12 @@ internal static class Shell
             return new Result(_process.ExitCode, output, await _error);
         }
 
+        public async Task KillAsync()
+        {
+            _process.Kill();
+            await _process.WaitForExitAsync();
+        }
+
         /// <summary>Kills it if it still runs. May be called again.</summary>
         public async ValueTask DisposeAsync()
         {
@@ -94,10 +100,7 @@ internal static class Shell
                 return;
             _disposed = true;
             if (!_process.HasExited)
-            {
-                _process.Kill();
-                await _process.WaitForExitAsync();
-            }
+                await KillAsync();
             _process.Dispose();
             _patience.Dispose();
         }

@@ -12,14 +12,19 @@ namespace Semel.Cli.Hosting;
 /// <summary>A chunk server on the real disk and real sockets.</summary>
 internal sealed class RunningChunkServer : IAsyncDisposable
 {
-    private static readonly TimeSpan GreetingTime = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan GreetingTime = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
 
     private readonly SocketWire _wire;
+    private readonly ChunkServerSettings _settings;
+    private readonly TimeProvider _time;
 
-    private RunningChunkServer(ChunkServerNode node, SocketWire wire)
+    private RunningChunkServer(ChunkServerNode node, SocketWire wire, ChunkServerSettings settings, TimeProvider time)
     {
         Node = node;
         _wire = wire;
+        _settings = settings;
+        _time = time;
     }
 
     public ChunkServerNode Node { get; }
@@ -33,13 +38,10 @@ internal sealed class RunningChunkServer : IAsyncDisposable
         try
         {
             node = await ChunkServerNode.StartAsync(settings.Server, disk, wire, time, new Random(), loggers, cancellation);
-            await RefuseForeignMasterAsync(node, wire, settings, cancellation);
-            return new RunningChunkServer(node, wire);
+            return new RunningChunkServer(node, wire, settings, time);
         }
         catch
         {
-            if (node is not null)
-                await node.DisposeAsync();
             await wire.DisposeAsync();
             throw;
         }
@@ -52,16 +54,23 @@ internal sealed class RunningChunkServer : IAsyncDisposable
     }
 
     /// <summary>
-    /// A chunk server that belongs to a cluster must not wait for ever before a master of another one. A master that is not there is no reason to stop.
+    /// Asks the master until it answers once, and throws if it is the master of another cluster: a chunk server must not wait for ever before a door that will not open.
+    /// A master that is not there is no reason to stop.
     /// </summary>
-    private static async Task RefuseForeignMasterAsync(ChunkServerNode node, SocketWire wire, ChunkServerSettings settings, CancellationToken cancellation)
+    /// <exception cref="CommandException">The master refuses this server.</exception>
+    public async Task RefuseForeignMasterAsync(CancellationToken cancellation)
     {
-        if (node.ClusterId is null)
-            return;
-        var result = await wire.LinkTo(settings.Server.MasterAddress).CallAsync(MessageKind.ClusterStatus, new ClusterStatusRequest(), default, GreetingTime, cancellation);
-        result.Payload.Release();
-        if (result.Outcome is CallOutcome.Refused)
-            throw new CommandException(ExitCode.Conflict,
-                $"The master at {settings.Server.MasterAddress} refuses this chunk server, whose data in {settings.Data} belongs to the cluster {node.ClusterId}: {result.Detail} Name the right master or another data directory.");
+        while (Node.ClusterId is { } own)
+        {
+            var result = await _wire.LinkTo(_settings.Server.MasterAddress).CallAsync(MessageKind.ClusterStatus, new ClusterStatusRequest(), default, GreetingTime, cancellation);
+            result.Payload.Release();
+            cancellation.ThrowIfCancellationRequested();
+            if (result.IsAnswered)
+                return;
+            if (result.Outcome is CallOutcome.Refused)
+                throw new CommandException(ExitCode.Conflict,
+                    $"The master at {_settings.Server.MasterAddress} refuses this chunk server, whose data in {_settings.Data} belongs to the cluster {own}: {result.Detail} Name the right master or another data directory.");
+            await Task.Delay(Pause, _time, cancellation);
+        }
     }
 }

@@ -45,6 +45,32 @@ internal static class Parsing
         return option;
     }
 
+    /// <summary>As <see cref="Number"/>; null when it is not given.</summary>
+    public static Option<long?> OptionalNumber(string name, long min, long max, string description)
+    {
+        var option = new Option<long?>(name) { Description = description, HelpName = "N" };
+        option.CustomParser = result => ReadNumber(result, name, min, max);
+        return option;
+    }
+
+    /// <summary>One of an enumeration's names, in lower case.</summary>
+    public static Option<T> Choice<T>(string name, T fallback, string description) where T : struct, Enum
+    {
+        string[] names = [.. Enum.GetNames<T>().Select(n => n.ToLowerInvariant())];
+        var option = new Option<T>(name) { Description = description, HelpName = string.Join('|', names), DefaultValueFactory = _ => fallback };
+        option.CustomParser = result =>
+        {
+            string text = result.Tokens[0].Value;
+            if (names.Contains(text, StringComparer.OrdinalIgnoreCase))
+                return Enum.Parse<T>(text, ignoreCase: true);
+            result.AddError($"{name}: '{text}' is none of {string.Join(", ", names)}.");
+            return fallback;
+        };
+        option.CompletionSources.Clear();
+        option.CompletionSources.Add(names);
+        return option;
+    }
+
     private static long ReadNumber(ArgumentResult result, string name, long min, long max)
     {
         string text = result.Tokens[0].Value;

@@ -24,11 +24,11 @@ internal static class BenchCommand
         var writers = Parsing.Number("--writers", 8, 1, 10_000, "How many writers.");
         var files = Parsing.Number("--files", 1, 1, 10_000, "How many files the writers are spread over.");
         var replicas = Parsing.Number("--replicas", 3, 1, 16, "Copies of each chunk.");
-        var durability = new Option<FileDurability>("--durability") { Description = "group: acknowledged when flushed to the disks; memory: when in the page caches.", DefaultValueFactory = _ => FileDurability.Group };
-        var delivery = new Option<string>("--delivery") { Description = "With or without sequence numbers.", DefaultValueFactory = _ => "exactly-once" };
+        var durability = Parsing.Choice("--durability", FileDurability.Group, "group: acknowledged when flushed to the disks; memory: when in the page caches.");
+        var delivery = new Option<string>("--delivery") { HelpName = "exactly-once|at-least-once", Description = "With or without sequence numbers.", DefaultValueFactory = _ => "exactly-once" };
         delivery.AcceptOnlyFromAmong("exactly-once", "at-least-once");
         var batch = Parsing.Number("--batch", 1, 1, RecordBatch.MaxRecords, "Records that are appended as one atomic batch.");
-        var inFlight = Parsing.Number("--in-flight", 0, 1, 1_000_000, "Appends that each writer has under way; 1: one at a time. Default: 16,384 records over all writers, at least 64 each.");
+        var inFlight = Parsing.OptionalNumber("--in-flight", 1, 1_000_000, "Appends that each writer has under way; 1: one at a time. Default: 16,384 records over all writers, at least 64 each.");
         var chunkSize = Parsing.Size("--chunk-size", ChunkLimits.DefaultCapacity, ChunkLimits.MinCapacity, ChunkLimits.MaxCapacity, "Chunk size of the temporary cluster.");
         var chunkServers = Parsing.Number("--chunkservers", 3, 1, 16, "Chunk servers of the temporary cluster.");
         var warmUp = Parsing.Duration(new Option<TimeSpan?>("--warm-up") { Description = "Append to another file for so long before measuring. Default 2s.", HelpName = "DURATION" });
@@ -55,7 +55,7 @@ internal static class BenchCommand
             var options = new BenchOptions(
                 context.Get(records), (int)context.Get(size), writerCount, (int)context.Get(files), (int)context.Get(replicas), context.Get(durability),
                 exactlyOnce ? Delivery.ExactlyOnce : Delivery.AtLeastOnce, batchSize,
-                context.IsGiven(inFlight) ? (int)context.Get(inFlight) : Math.Max(1, Math.Max(64, DefaultRecordsInFlight / writerCount) / batchSize),
+                (int)(context.Get(inFlight) ?? Math.Max(1, Math.Max(64, DefaultRecordsInFlight / writerCount) / batchSize)),
                 (uint)context.Get(chunkSize), (int)context.Get(chunkServers),
                 context.Get(noWarmUp) ? TimeSpan.Zero : context.Get(warmUp) ?? TimeSpan.FromSeconds(2),
                 context.Get(verify) || (exactlyOnce && !context.Get(noVerify)),

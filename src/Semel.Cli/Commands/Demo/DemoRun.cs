@@ -12,7 +12,7 @@ namespace Semel.Cli.Commands.Demo;
 /// One demonstration.
 /// <list type="number">
 /// <item>Start a cluster of processes.</item>
-/// <item>Append all lines from many writers to one file; kill a chunk server when a quarter is acknowledged.</item>
+/// <item>Append all lines from many writers to one file; kill the primary's server when a quarter is acknowledged.</item>
 /// <item>Start it again when half is acknowledged.</item>
 /// <item>Read every replica of every chunk from its server and count.</item>
 /// </list>
@@ -22,7 +22,6 @@ internal sealed class DemoRun(CommandContext context, IReadOnlyList<ReadOnlyMemo
     public const uint ChunkSize = 4 << 20;
 
     private const string FilePath = "/demo/log";
-    private const int Victim = 0;
     private const int UnderWayPerWriter = 512;
 
     private readonly RecordLedger _ledger = new();
@@ -59,7 +58,7 @@ internal sealed class DemoRun(CommandContext context, IReadOnlyList<ReadOnlyMemo
         await client.CreateAsync(FilePath, new CreateOptions { CreateParents = true }, context.Cancellation);
         long begin = context.Time.GetTimestamp();
         using var progress = ProgressLine.Begin(context, () => Progress(context.Time.GetElapsedTime(begin)));
-        var fault = KillAndRestartAsync(cluster);
+        var fault = KillAndRestartAsync(client, cluster);
         var appends = Task.WhenAll(Enumerable.Range(0, writers).Select(w => WriteAsync(client, w)));
         try
         {
@@ -82,16 +81,25 @@ internal sealed class DemoRun(CommandContext context, IReadOnlyList<ReadOnlyMemo
             $"[{new string('#', width)}{new string('.', 30 - width)}] {acknowledged:N0} of {lines.Count:N0} acknowledged, {acknowledged / Math.Max(0.001, elapsed.TotalSeconds):N0}/s");
     }
 
-    private async Task KillAndRestartAsync(TemporaryCluster cluster)
+    private async Task KillAndRestartAsync(SemelClient client, TemporaryCluster cluster)
     {
         await _quarter.Task.WaitAsync(_failed.Token);
-        var victim = cluster.ChunkServers.ElementAt(Victim);
-        context.Say($"killing {victim.Name} (process {victim.Id}) with SIGKILL");
-        await cluster.KillChunkServerAsync(Victim);
+        int victim = await PrimaryAsync(client, cluster);
+        var process = cluster.ChunkServers.ElementAt(victim);
+        context.Say($"killing {process.Name} (process {process.Id}), the primary, with SIGKILL");
+        await cluster.KillChunkServerAsync(victim);
         await _half.Task.WaitAsync(_failed.Token);
-        await cluster.RestartChunkServerAsync(Victim, _failed.Token);
-        victim = cluster.ChunkServers.ElementAt(Victim);
-        context.Say($"started {victim.Name} again (process {victim.Id})");
+        await cluster.RestartChunkServerAsync(victim, _failed.Token);
+        process = cluster.ChunkServers.ElementAt(victim);
+        context.Say($"started {process.Name} again (process {process.Id})");
+    }
+
+    /// <summary>The chunk server that all appends go to: the one with the leases.</summary>
+    private async Task<int> PrimaryAsync(SemelClient client, TemporaryCluster cluster)
+    {
+        var status = await client.GetClusterStatusAsync(_failed.Token);
+        string address = status.ChunkServers.MaxBy(s => s.Leases)!.Address;
+        return Math.Max(0, cluster.ChunkServers.ToList().FindIndex(s => s.Address == address));
     }
 
     /// <summary>A writer appends every n-th line, many under way at a time.</summary>

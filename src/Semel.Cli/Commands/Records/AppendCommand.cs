@@ -22,8 +22,8 @@ internal static class AppendCommand
         };
         var atLeastOnce = new Option<bool>("--at-least-once") { Description = "Without sequence numbers: a record may get into the file twice when answers are lost." };
         var create = new Option<bool>("--create") { Description = "Create the file, and directories on the way, if it is not there." };
-        var replicas = Parsing.Number("--replicas", 0, 0, 16, "With --create: copies of each chunk. 0: the cluster's default.");
-        var durability = new Option<FileDurability>("--durability") { Description = "With --create: when an acknowledged record is safe.", DefaultValueFactory = _ => FileDurability.Group };
+        var replicas = Parsing.OptionalNumber("--replicas", 1, 16, "With --create: copies of each chunk. Default: the cluster's.");
+        var durability = Parsing.Choice("--durability", FileDurability.Group, "With --create: when an acknowledged record is safe.");
         var lengthPrefixed = new Option<bool>("--length-prefixed") { Description = "Before each record stand four bytes of length, little endian." };
         var whole = new Option<bool>("--whole") { Description = "All of the input is one record." };
         var command = new Command("append", "Append records from standard input, a line each.")
@@ -44,7 +44,7 @@ internal static class AppendCommand
 
             await using var client = context.Connect();
             if (context.Get(create))
-                await EnsureFileAsync(client, file, (int)context.Get(replicas), context.Get(durability), context.Cancellation);
+                await EnsureFileAsync(client, file, (int)(context.Get(replicas) ?? 0), context.Get(durability), context.Cancellation);
             else if (context.IsGiven(replicas) || context.IsGiven(durability))
                 throw CommandException.Usage("--replicas and --durability are for a file that --create makes. Add --create or leave them out.");
             await using var appender = await client.OpenWriterAsync(file, new WriterOptions

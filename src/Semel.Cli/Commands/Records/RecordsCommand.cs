@@ -13,7 +13,7 @@ internal static class RecordsCommand
         var path = new Argument<string>("path") { Description = "A file." };
         var from = ReadFlags.From();
         var follow = new Option<bool>("--follow", "-f") { Description = "Wait for more records, until interrupted." };
-        var limit = Parsing.Number("--limit", long.MaxValue, 1, long.MaxValue, "At most so many records.");
+        var limit = Parsing.OptionalNumber("--limit", 1, long.MaxValue, "At most so many records.");
         limit.Aliases.Add("-n");
         return run.Runs(new Command("records", "List records: chunk, offset, length, writer, epoch, sequence, time.") { path, from, follow, limit }, async context =>
         {
@@ -23,7 +23,7 @@ internal static class RecordsCommand
             await using var output = context.Streams.NewTextOutput();
             if (!context.Json)
                 output.WriteLine("chunk     offset     length  writer  epoch    sequence  time");
-            long left = context.Get(limit);
+            long left = context.Get(limit) ?? long.MaxValue;
             var reading = client.ReadRecordsAsync(file, new ReadOptions { From = context.Get(from), Follow = context.Get(follow) }, context.Cancellation);
             await using var records = reading.GetAsyncEnumerator(context.Cancellation);
             while (left-- > 0)

@@ -21,6 +21,6 @@ internal static class ChunkServerCommand
         await using var server = await RunningChunkServer.StartAsync(settings, run.Time, run.Loggers, run.Stop);
         await using var http = await run.StartHttpAsync(settings, new ChunkServerProcessStatus(server.Node, settings.Server.MasterAddress));
         run.SayReady(new ReadyLine("chunkserver", server.Node.Address, http?.Address, server.Node.ClusterId, settings.Data));
-        await run.StoppedAsync();
+        await run.StoppedAsync(server.RefuseForeignMasterAsync);
     }
 }

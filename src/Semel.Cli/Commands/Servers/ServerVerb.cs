@@ -56,11 +56,29 @@ internal sealed class ServerRun(CommandContext context, ILoggerFactory loggers, 
         context.Streams.WriteLine("ready");
     }
 
-    /// <summary>Returns when the server is to stop.</summary>
-    public async Task StoppedAsync()
+    /// <summary>Returns when the server is to stop; fails when <paramref name="watch"/> fails.</summary>
+    public async Task StoppedAsync(Func<CancellationToken, Task>? watch = null)
     {
         var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        await using var registration = Stop.Register(stopped.SetResult);
+        await using var registration = Stop.Register(() => stopped.TrySetResult());
+        if (watch is not null)
+            _ = FailWithAsync(watch, stopped);
         await stopped.Task;
+    }
+
+    private async Task FailWithAsync(Func<CancellationToken, Task> watch, TaskCompletionSource stopped)
+    {
+        try
+        {
+            await watch(Stop);
+        }
+        catch (CommandException e)
+        {
+            stopped.TrySetException(e);
+        }
+        catch (OperationCanceledException)
+        {
+            // Stopped meanwhile.
+        }
     }
 }

@@ -21,7 +21,7 @@ internal static class UpCommand
         var chunkServers = Parsing.Number("--chunkservers", 3, 1, 9, "How many chunk servers.");
         var chunkSize = Parsing.Size("--chunk-size", ChunkLimits.DefaultCapacity, ChunkLimits.MinCapacity, ChunkLimits.MaxCapacity, "Bytes that a new chunk may hold.");
         var ephemeral = new Option<bool>("--ephemeral") { Description = "Keep the data in a temporary directory and remove it at the end." };
-        var logLevel = new Option<LogLevelChoice>("--log-level") { Description = "From which severity on events are logged.", DefaultValueFactory = _ => LogLevelChoice.Warning };
+        var logLevel = Parsing.Choice("--log-level", LogLevelChoice.Warning, "From which severity on events are logged.");
         var command = new Command("up", "Run a whole cluster in this process until Ctrl-C: a master, chunk servers, HTTP.")
         {
             data, port, chunkServers, chunkSize, ephemeral, logLevel, ServerVerb.WhileStdinIsOpen,

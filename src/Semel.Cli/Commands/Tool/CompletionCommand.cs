@@ -9,8 +9,9 @@ internal static class CompletionCommand
     private const string Bash = """
         # semel completion bash > ~/.local/share/bash-completion/completions/semel
         _semel_complete() {
-          local IFS=$'\n'
-          COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" "[suggest:${COMP_POINT}]" "${COMP_LINE}" 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}"))
+          local IFS=$'\n' rest=${COMP_LINE:${#COMP_WORDS[0]}}
+          local point=$((COMP_POINT - ${#COMP_WORDS[0]} + 5))
+          COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" "[suggest:$point]" "semel$rest" 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}"))
         }
         complete -o default -F _semel_complete semel ./semel
 
