@@ -87,7 +87,13 @@ internal sealed class ScriptedCluster : ICallHandler
         {
             var reply = await CallAsync<CreateChunkReply>(Server(i), MessageKind.CreateChunk, new CreateChunkRequest
             {
-                MasterEpoch = 1, Handle = handle, FileId = 1, Index = from is null ? 0u : 1u, Capacity = capacity, Durability = durability, Base = from,
+                MasterEpoch = 1,
+                Handle = handle,
+                FileId = 1,
+                Index = from is null ? 0u : 1u,
+                Capacity = capacity,
+                Durability = durability,
+                Base = from,
             });
             Assert.Equal(Status.Ok, reply!.Status);
         }
@@ -123,7 +129,13 @@ internal sealed class ScriptedCluster : ICallHandler
         RecordBatch.Write(payload, record);
         return CallAsync<AppendReply>(Server(primary), MessageKind.Append, new AppendRequest
         {
-            Handle = handle, Writer = writer, Epoch = epoch, FirstSequence = first, RecordCount = 1, PayloadCrc = Crc32C.Compute(payload), KnownBallot = knownBallot,
+            Handle = handle,
+            Writer = writer,
+            Epoch = epoch,
+            FirstSequence = first,
+            RecordCount = 1,
+            PayloadCrc = Crc32C.Compute(payload),
+            KnownBallot = knownBallot,
         }, payload);
     }
 
