@@ -312,7 +312,8 @@ internal sealed class Primary
         var log = _replica.Log;
         if (!_seal || !IsActive || log.EndsInSeal || AbortReason is not null)
             return;
-        byte[] nextBase = log.Table.ToBase();
+        long time = NextTimeMs();
+        byte[] nextBase = log.Table.ToBase(time);
         var summary = new SealSummary(
             log.Tail, WriterTable.DigestOf(nextBase), log.Table.FileRecords, log.Table.FilePayloadBytes, (uint)log.Table.Count);
         var payload = new byte[SealSummary.Size];
@@ -320,8 +321,11 @@ internal sealed class Primary
         if (!_group.HasRoom(FrameHeader.LengthOfFrame(SealSummary.Size)))
             WriteGroup();
         if (AbortReason is null)
-            Append(new FrameHeader { Kind = FrameKind.Seal, PayloadCrc = Crc32C.Compute(payload) }, payload);
+            Append(new FrameHeader { Kind = FrameKind.Seal, TimeMs = time, PayloadCrc = Crc32C.Compute(payload) }, payload);
     }
+
+    /// <summary>Milliseconds since 1970, never going back in a file.</summary>
+    private long NextTimeMs() => Math.Max(_replica.Log.Table.LastTimeMs, _services.Time.GetUtcNow().ToUnixTimeMilliseconds());
 
     private void Sequence(IncomingCall call, in FrameHeader header, ReadOnlySpan<byte> payload, AppendStatus status, ulong lastSequence)
     {
@@ -337,7 +341,7 @@ internal sealed class Primary
         var placed = header with
         {
             PayloadLength = (uint)payload.Length,
-            TimeMs = Math.Max(log.Table.LastTimeMs, _services.Time.GetUtcNow().ToUnixTimeMilliseconds()),
+            TimeMs = header.Kind is FrameKind.Seal ? header.TimeMs : NextTimeMs(),
             Offset = log.Tail,
             Ballot = Ballot,
             Committed = _replica.Committed,

@@ -139,8 +139,11 @@ internal sealed class WriterTable
         }
     }
 
-    /// <summary>The bytes that the next chunk starts from.</summary>
-    public byte[] ToBase()
+    /// <summary>The bytes that the next chunk starts from, after the SEAL.</summary>
+    public byte[] ToBase() => ToBase(LastTimeMs);
+
+    /// <summary>As the other, ahead of the SEAL, which will have this time.</summary>
+    public byte[] ToBase(long sealTimeMs)
     {
         if (_writers.Count == 0 && FileRecords == 0)
             return [];
@@ -155,7 +158,7 @@ internal sealed class WriterTable
         BinaryPrimitives.WriteUInt32LittleEndian(rest[4..], (uint)ids.Length);
         BinaryPrimitives.WriteUInt64LittleEndian(rest[8..], FileRecords);
         BinaryPrimitives.WriteUInt64LittleEndian(rest[16..], FilePayloadBytes);
-        BinaryPrimitives.WriteInt64LittleEndian(rest[24..], LastTimeMs);
+        BinaryPrimitives.WriteInt64LittleEndian(rest[24..], sealTimeMs);
         rest = rest[HeaderBytes..];
         foreach (var id in ids)
         {

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Semel.Protocol.Frames;
 using Semel.Protocol.Identity;
 using Semel.Protocol.Messages;
@@ -237,6 +238,28 @@ public class AppendProtocolTests
             await cluster.UntilAsync(() => Task.FromResult(cluster.Suspected.Count > 0));
 
             Assert.Equal((2UL, 1UL), (cluster.Suspected[0].Member, cluster.Suspected[0].Version));
+        });
+    }
+
+    [Fact]
+    public void The_SEAL_names_the_digest_of_the_base_that_the_next_chunk_starts_from()
+    {
+        var cluster = new ScriptedCluster();
+        cluster.Run(async () =>
+        {
+            await cluster.CreateAsync();
+            await cluster.GrantAsync(0, 1);
+            await cluster.InitAsync(0, 5, 1);
+            await cluster.AppendAsync(0, 5, 1, 1, "a");
+            await cluster.PassAsync(TimeSpan.FromSeconds(3));
+            await cluster.CallAsync<SealChunkReply>(ScriptedCluster.Server(0), MessageKind.SealChunk,
+                new SealChunkRequest { MasterEpoch = 1, Handle = ScriptedCluster.Handle, Version = 1 });
+            await cluster.UntilAsync(() => Task.FromResult(cluster.Sealed.Count > 0));
+
+            byte[] chunk = await cluster.ReadAsync(0);
+
+            // The SEAL is the last frame: its payload of 32 bytes begins with the offset of the frame and the digest.
+            Assert.Equal(cluster.Sealed[0].BaseDigest, BinaryPrimitives.ReadUInt32LittleEndian(chunk.AsSpan(chunk.Length - 32 + 4)));
         });
     }
 
