@@ -6,24 +6,29 @@ namespace Semel.EndToEnd;
 internal sealed class YamlCluster : IAsyncDisposable
 {
     private readonly string _directory;
+    private readonly string[] _masterLines;
     private readonly ServerProcess?[] _servers;
 
-    private YamlCluster(string directory, int chunkServers)
+    private YamlCluster(string directory, int chunkServers, string[] masterLines)
     {
+        _masterLines = masterLines;
         _directory = directory;
         _servers = new ServerProcess?[chunkServers + 1];
     }
 
     public string Master { get; private set; } = "";
 
-    public static async Task<YamlCluster> StartAsync(string directory, int chunkServers)
+    /// <param name="masterLines">Lines for the master's file, such as <c>repair_grace: 1s</c>.</param>
+    public static async Task<YamlCluster> StartAsync(string directory, int chunkServers, params string[] masterLines)
     {
-        var cluster = new YamlCluster(directory, chunkServers);
+        var cluster = new YamlCluster(directory, chunkServers, masterLines);
         await cluster.StartAsync(0, "127.0.0.1:0");
         cluster.Master = cluster._servers[0]!.Address;
         await Task.WhenAll(Enumerable.Range(1, chunkServers).Select(i => cluster.StartAsync(i, "127.0.0.1:0")));
         return cluster;
     }
+
+    public string AddressOf(int server) => _servers[server]!.Address;
 
     public Task KillAsync(int server) => _servers[server]!.KillAsync();
 
@@ -44,7 +49,7 @@ internal sealed class YamlCluster : IAsyncDisposable
     {
         string role = server == 0 ? "master" : "chunkserver";
         string file = Path.Combine(_directory, $"{role}{server}.yaml");
-        string own = server == 0 ? "chunk_size: 1MiB\nhttp: none" : $"master: {Master}";
+        string own = server == 0 ? "chunk_size: 1MiB\nhttp: none\n" + string.Join('\n', _masterLines) : $"master: {Master}";
         await File.WriteAllTextAsync(file, $"bind: {address}\ndata: {Path.Combine(_directory, $"{role}{server}")}\nlog_level: warning\n{own}\n");
         _servers[server] = await ServerProcess.StartAsync($"{role}{server}", [role, "--config", file], TimeProvider.System, TestContext.Current.CancellationToken);
     }

@@ -26,6 +26,11 @@ public class UsageTests
     [InlineData("append", "/a", "--whole", "--length-prefixed")]
     [InlineData("cat", "/a", "--raw", "--length-prefixed")]
     [InlineData("up", "--ephemeral", "--data", "x")]
+    [InlineData("verify")]
+    [InlineData("verify", "/a", "--all")]
+    [InlineData("verify", "relative")]
+    [InlineData("verify", "/a", "--against-cluster")]
+    [InlineData("verify", "/a", "--check-manifest", "m")]
     [InlineData("completion", "cmd")]
     public async Task Wrong_usage_exits_2_with_a_message_and_no_output(params string[] arguments)
     {
