@@ -6,6 +6,7 @@ using Semel.Cli.Commands.Files;
 using Semel.Cli.Commands.Records;
 using Semel.Cli.Commands.Servers;
 using Semel.Cli.Commands.Tool;
+using Semel.Cli.Commands.Torture;
 using Semel.Cli.Commands.Verify;
 using Semel.Cli.Terminal;
 
@@ -32,6 +33,7 @@ internal static class Verbs
         root.Subcommands.Add(StatCommand.Create(run));
         root.Subcommands.Add(ClusterCommand.Create(run));
         root.Subcommands.Add(VerifyCommand.Create(run));
+        root.Subcommands.Add(TortureCommand.Create(run));
         root.Subcommands.Add(BenchCommand.Create(run));
         root.Subcommands.Add(MasterCommand.Create(run));
         root.Subcommands.Add(ChunkServerCommand.Create(run));
