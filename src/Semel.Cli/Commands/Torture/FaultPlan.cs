@@ -97,7 +97,7 @@ internal static class FaultPlan
         var fault = new PlannedFault(number, kind, at, TimeSpan.Zero, [target], default, [], default, draw);
         fault = kind switch
         {
-            FaultKind.Kill when free.Count == busyUntil.Length && random.Next(12) == 0 =>
+            FaultKind.Kill when free.Count == busyUntil.Length && random.Next(6) == 0 =>
                 fault with { Lasts = Seconds(random, 0.1, 1), Targets = [.. Enumerable.Range(0, chunkServers + 1)] },
             FaultKind.Kill => fault with { Lasts = Seconds(random, 0.05, 4) },
             // One in six outlasts the lease of 10 s.
