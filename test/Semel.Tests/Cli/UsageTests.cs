@@ -26,6 +26,7 @@ public class UsageTests
     [InlineData("append", "/a", "--whole", "--length-prefixed")]
     [InlineData("cat", "/a", "--raw", "--length-prefixed")]
     [InlineData("up", "--ephemeral", "--data", "x")]
+    [InlineData("demo", "--records", "10000001")]
     [InlineData("verify")]
     [InlineData("verify", "/a", "--all")]
     [InlineData("verify", "relative")]
