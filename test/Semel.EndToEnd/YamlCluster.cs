@@ -6,17 +6,19 @@ namespace Semel.EndToEnd;
 internal sealed class YamlCluster : IAsyncDisposable
 {
     private readonly string _directory;
-    private readonly string[] _masterLines;
     private readonly ServerProcess?[] _servers;
 
     private YamlCluster(string directory, int chunkServers, string[] masterLines)
     {
-        _masterLines = masterLines;
+        MasterLines = masterLines;
         _directory = directory;
         _servers = new ServerProcess?[chunkServers + 1];
     }
 
     public string Master { get; private set; } = "";
+
+    /// <summary>Lines for the master's file, as of its next start.</summary>
+    public string[] MasterLines { get; set; }
 
     /// <param name="masterLines">Lines for the master's file, such as <c>repair_grace: 1s</c>.</param>
     public static async Task<YamlCluster> StartAsync(string directory, int chunkServers, params string[] masterLines)
@@ -49,7 +51,7 @@ internal sealed class YamlCluster : IAsyncDisposable
     {
         string role = server == 0 ? "master" : "chunkserver";
         string file = Path.Combine(_directory, $"{role}{server}.yaml");
-        string own = server == 0 ? "chunk_size: 1MiB\nhttp: none\n" + string.Join('\n', _masterLines) : $"master: {Master}";
+        string own = server == 0 ? "chunk_size: 1MiB\nhttp: none\n" + string.Join('\n', MasterLines) : $"master: {Master}";
         await File.WriteAllTextAsync(file, $"bind: {address}\ndata: {Path.Combine(_directory, $"{role}{server}")}\nlog_level: warning\n{own}\n");
         _servers[server] = await ServerProcess.StartAsync($"{role}{server}", [role, "--config", file], TimeProvider.System, TestContext.Current.CancellationToken);
     }
