@@ -105,6 +105,12 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
             case InitWriterRequest r:
                 ToReplica(call, r.Handle);
                 break;
+            case EvictWriterRequest r:
+                ToReplica(call, r.Handle);
+                break;
+            case FindWriterRequest r:
+                ToReplica(call, r.Handle);
+                break;
             case PrepareRequest r:
                 ToReplica(call, r.Handle);
                 break;
@@ -188,8 +194,10 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
         var fromMaster = epoch < Volatile.Read(ref _masterEpoch) ? Status.Stale : Status.NotFound;
         switch (call.Kind)
         {
-            case MessageKind.Append or MessageKind.InitWriter or MessageKind.Prepare or MessageKind.NewView or MessageKind.ReadFrames:
+            case MessageKind.Append or MessageKind.InitWriter or MessageKind.EvictWriter or MessageKind.Prepare or MessageKind.NewView or MessageKind.ReadFrames:
                 return NotServed.Reply(call.Kind, noChunk);
+            case MessageKind.FindWriter:
+                return new FindWriterReply { Status = Status.NotFound, Detail = noChunk };
             case MessageKind.InspectChunk:
                 return new InspectChunkReply { Status = Status.NotFound };
             case MessageKind.FetchBase:
