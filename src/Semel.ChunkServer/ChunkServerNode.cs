@@ -1,5 +1,6 @@
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
+using Semel.ChunkServer.Appending;
 using Semel.ChunkServer.Reading;
 using Semel.ChunkServer.Registration;
 using Semel.ChunkServer.Replicas;
@@ -35,7 +36,7 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
         (_options, _disk, _directory, _time, _logger) = (options, disk, directory, time, logger);
         _incarnation = (ulong)random.NextInt64(1, long.MaxValue);
         var services = new ReplicaServices(
-            options, wire, wire.LinkTo(options.MasterAddress), time, random, logger, () => Id ?? default, r => _replicas.Changed(r.Handle));
+            options, wire, wire.LinkTo(options.MasterAddress), time, random, logger, () => Id ?? default, new PeerPulse(), r => _replicas.Changed(r.Handle));
         _maker = new ReplicaMaker(_replicas, services, disk);
     }
 

@@ -29,6 +29,12 @@ internal sealed class Primary
     /// <summary>Most that one message carries to a secondary that has to catch up.</summary>
     private const int CatchUpBytes = 8 << 20;
 
+    /// <summary>So many times <see cref="ChunkServerOptions.VoteTimeout"/> may a server that answers for other chunks owe a vote.</summary>
+    private const int PatienceWithTheSlow = 10;
+
+    /// <summary>So many ticks in a row may come late before the others are blamed all the same.</summary>
+    private const int MostLateTicks = 5;
+
     private static readonly TimeSpan RetryPause = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan WatchInterval = TimeSpan.FromMilliseconds(25);
 
@@ -47,6 +53,7 @@ internal sealed class Primary
     private FrameGroup _lastGroup = new();                  // the last one that went to the disk
     private ITimer? _timer;
     private long? _timerDue;                                // timestamp
+    private int _lateTicks;                                 // in a row
     private bool _advanceDue;                               // a write to the page cache counted as a vote
     private bool _seal;
     private bool _sealReported;
@@ -64,7 +71,7 @@ internal sealed class Primary
         Ballot = ballot;
         LeaseUntil = leaseUntil;
         ulong self = services.Self().Value;
-        _secondaries = [.. members.Where(m => m.ServerId != self).Select(m => new MemberStream(m, services.Wire.LinkTo(m.Address)))];
+        _secondaries = [.. members.Where(m => m.ServerId != self).Select(m => new MemberStream(m, services.Wire.LinkTo(m.Address), services.Peers.Of(m.ServerId)))];
         Invariant.Holds(_secondaries.Length == members.Length - 1);
     }
 
@@ -462,6 +469,7 @@ internal sealed class Primary
             return;
         }
         member.UnreachableSince = null;
+        member.Pulse.Answered(now);
         var vote = answer.Result.Answer<Vote>();
         switch (vote.Status)
         {
@@ -570,6 +578,7 @@ internal sealed class Primary
 
     public void TakeTick()
     {
+        ForgiveIfHeldUp();
         _timerDue = null;
         if (LeaseIsOver)
         {
@@ -590,12 +599,28 @@ internal sealed class Primary
             ArmTimer(WatchInterval);
     }
 
+    /// <summary>Our own process did not get to run: the answers that seem late may be waiting right here.</summary>
+    private void ForgiveIfHeldUp()
+    {
+        long now = _services.Time.GetTimestamp();
+        bool isLate = _timerDue is { } due && now > due && Elapsed(due, now) > _services.Options.VoteTimeout / 4;
+        _lateTicks = isLate ? _lateTicks + 1 : 0;
+        if (!isLate || _lateTicks > MostLateTicks)
+            return;
+        foreach (var member in _secondaries)
+        {
+            if (member.OwingSince is not null)
+                member.OwingSince = now;
+        }
+    }
+
     private void Watch(MemberStream member, long now)
     {
         var limit = _services.Options.VoteTimeout;
+        var patience = member.Pulse.Last is > 0 and var last && Elapsed(last, now) < limit ? limit * PatienceWithTheSlow : limit;
         if (member.UnreachableSince is { } lost && Elapsed(lost, now) >= limit / 2)
             Accuse(member, $"it could not be reached for {Elapsed(lost, now).TotalMilliseconds:F0} ms");
-        else if (member.OwingSince is { } since && (member.InFlight > 0 || member.Acked < _replica.Log.Files.Length) && Elapsed(since, now) >= limit)
+        else if (member.OwingSince is { } since && (member.InFlight > 0 || member.Acked < _replica.Log.Files.Length) && Elapsed(since, now) >= patience)
             Accuse(member, $"it owed a vote for {Elapsed(since, now).TotalMilliseconds:F0} ms");
     }
 
