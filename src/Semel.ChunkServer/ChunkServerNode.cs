@@ -1,5 +1,6 @@
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
+using Semel.ChunkServer.Appending;
 using Semel.ChunkServer.Reading;
 using Semel.ChunkServer.Registration;
 using Semel.ChunkServer.Replicas;
@@ -35,7 +36,7 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
         (_options, _disk, _directory, _time, _logger) = (options, disk, directory, time, logger);
         _incarnation = (ulong)random.NextInt64(1, long.MaxValue);
         var services = new ReplicaServices(
-            options, wire, wire.LinkTo(options.MasterAddress), time, random, logger, () => Id ?? default, r => _replicas.Changed(r.Handle));
+            options, wire, wire.LinkTo(options.MasterAddress), time, random, logger, () => Id ?? default, new PeerPulse(), r => _replicas.Changed(r.Handle));
         _maker = new ReplicaMaker(_replicas, services, disk);
     }
 
@@ -103,6 +104,12 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
                 ToReplica(call, r.Handle);
                 break;
             case InitWriterRequest r:
+                ToReplica(call, r.Handle);
+                break;
+            case EvictWriterRequest r:
+                ToReplica(call, r.Handle);
+                break;
+            case FindWriterRequest r:
                 ToReplica(call, r.Handle);
                 break;
             case PrepareRequest r:
@@ -188,8 +195,10 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
         var fromMaster = epoch < Volatile.Read(ref _masterEpoch) ? Status.Stale : Status.NotFound;
         switch (call.Kind)
         {
-            case MessageKind.Append or MessageKind.InitWriter or MessageKind.Prepare or MessageKind.NewView or MessageKind.ReadFrames:
+            case MessageKind.Append or MessageKind.InitWriter or MessageKind.EvictWriter or MessageKind.Prepare or MessageKind.NewView or MessageKind.ReadFrames:
                 return NotServed.Reply(call.Kind, noChunk);
+            case MessageKind.FindWriter:
+                return new FindWriterReply { Status = Status.NotFound, Detail = noChunk };
             case MessageKind.InspectChunk:
                 return new InspectChunkReply { Status = Status.NotFound };
             case MessageKind.FetchBase:

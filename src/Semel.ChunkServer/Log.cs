@@ -57,6 +57,9 @@ internal static partial class Log
     [LoggerMessage(2110, LogLevel.Warning, "Chunk {Chunk}: a call of kind {Kind} could not be carried out: {Reason} The replica goes on when there is space")]
     public static partial void CallLacksSpace(this ILogger logger, ChunkHandle chunk, Protocol.Messages.MessageKind kind, string reason);
 
+    [LoggerMessage(2111, LogLevel.Information, "Chunk {Chunk}: the file forgets {Count} idle writers to make room for new ones")]
+    public static partial void WritersEvicted(this ILogger logger, ChunkHandle chunk, int count);
+
     [LoggerMessage(2201, LogLevel.Information, "Replica of chunk {Chunk} was deleted")]
     public static partial void ReplicaDeleted(this ILogger logger, ChunkHandle chunk);
 

@@ -94,6 +94,12 @@ internal sealed class MasterState
             case LogEntry.WhatOneofCase.WriterRegistered:
                 Apply(entry.WriterRegistered);
                 break;
+            case LogEntry.WhatOneofCase.WriterExpired:
+                Apply(entry.WriterExpired);
+                break;
+            case LogEntry.WhatOneofCase.WriterRetired:
+                Invariant.Holds(File(entry.WriterRetired.FileId).RemoveWriter(entry.WriterRetired.Name));
+                break;
             case LogEntry.WhatOneofCase.ServerAdmitted:
                 Servers[new ServerId(entry.ServerAdmitted.ServerId)] = new(entry.ServerAdmitted.Address, entry.ServerAdmitted.Incarnation);
                 break;
@@ -155,13 +161,28 @@ internal sealed class MasterState
 
     private void Apply(WriterRegistered entry)
     {
-        var file = Namespace.Find(new FileId(entry.FileId));
-        Invariant.Holds(file is not null);
+        var file = File(entry.FileId);
+        var id = new WriterId(entry.Writer);
         var before = file.FindWriter(entry.Name);
-        Invariant.Holds(before is null ? entry.Writer >= NextWriterId : entry.Writer == before.Value.Id.Value);
-        Invariant.Holds(entry.Epoch > (before?.Epoch ?? 0));
+        bool resumed = before?.Id == id;
+        Invariant.Holds(resumed ? entry.Epoch > before!.Value.Epoch && !before.Value.HasExpired : entry.Writer >= NextWriterId);
         NextWriterId = Math.Max(NextWriterId, entry.Writer + 1);
-        file.SetWriter(entry.Name, new Writer(new WriterId(entry.Writer), entry.Epoch));
+        file.SetWriter(entry.Name, new Writer(id, entry.Epoch, entry.Ephemeral, HasExpired: false));
+    }
+
+    private void Apply(WriterExpired entry)
+    {
+        var file = File(entry.FileId);
+        var writer = file.FindWriter(entry.Name);
+        Invariant.Holds(writer is { HasExpired: false });
+        file.SetWriter(entry.Name, writer.Value with { HasExpired = true });
+    }
+
+    private FileNode File(ulong id)
+    {
+        var file = Namespace.Find(new FileId(id));
+        Invariant.Holds(file is not null);
+        return file;
     }
 
     private Chunk Open(ulong handle)
@@ -208,7 +229,7 @@ internal sealed class MasterState
             foreach (var chunk in file.Chunks)
                 Line($"  chunk {chunk.Handle} index {chunk.Index} version {chunk.Version} reserved {chunk.Reserved} members {chunk.Members} primary {chunk.Primary} sealed {chunk.SealedLength}");
             foreach (var (name, writer) in file.WritersByName())
-                Line($"  writer {name} id {writer.Id} epoch {writer.Epoch}");
+                Line($"  writer {name} id {writer.Id} epoch {writer.Epoch} ephemeral {writer.IsEphemeral} expired {writer.HasExpired}");
         }
         foreach (var chunk in Chunks())
             Line($"chunk {chunk.Handle} of file {chunk.File.Id}");

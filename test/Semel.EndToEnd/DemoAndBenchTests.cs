@@ -78,6 +78,20 @@ public sealed class DemoAndBenchTests : IDisposable
     }
 
     [Theory]
+    [InlineData("primary")]
+    [InlineData("secondary")]
+    public async Task Appends_go_on_when_a_chunk_server_is_killed(string victim)
+    {
+        var bench = await Shell.RunAsync("bench", "failover", "--rounds", "1", "--writers", "2", "--victim", victim, "--json");
+
+        Assert.Equal(ExitCode.Done, bench.ExitCode);
+        using var shape = JsonDocument.Parse(bench.Lines.Last());
+        Assert.True(shape.RootElement.GetProperty("verified").GetBoolean());
+        Assert.True(shape.RootElement.GetProperty("records").GetInt64() > 0);
+        Assert.InRange(shape.RootElement.GetProperty("max_ms").GetDouble(), 0.01, 30_000);     // a slow machine is slow; the figure is for people
+    }
+
+    [Theory]
     [InlineData("--durability", "memory")]
     [InlineData("--delivery", "at-least-once", "--verify")]
     [InlineData("--batch", "10")]

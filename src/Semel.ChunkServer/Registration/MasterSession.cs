@@ -24,7 +24,8 @@ internal sealed class MasterSession(
     ILogger logger)
 {
     private const int ReportsPerPage = 5000;
-    private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(3);
+    // Well below the silence after which the master takes a server for dead: one lost answer is no death.
+    private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
 

@@ -199,7 +199,11 @@ internal sealed class Replica
         {
             case MessageKind.Append:
             case MessageKind.InitWriter:
+            case MessageKind.EvictWriter:
                 TakeAppend(call);
+                break;
+            case MessageKind.FindWriter:
+                TakeFindWriter(call, (FindWriterRequest)call.Header);
                 break;
             case MessageKind.Prepare:
                 TakePrepare(call, (PrepareRequest)call.Header);
@@ -240,6 +244,9 @@ internal sealed class Replica
             case MemberAnswered late:
                 late.Result.Payload.Release();
                 break;
+            case WritersExpired expired when expired.Asker == _primary:
+                _primary.TakeExpired(expired);
+                break;
             case PrimaryTick tick when tick.Primary == _primary:
                 _primary.TakeTick();
                 break;
@@ -269,7 +276,12 @@ internal sealed class Replica
 
     private void TakeAppend(IncomingCall call)
     {
-        ulong known = call.Header is AppendRequest append ? append.KnownBallot : ((InitWriterRequest)call.Header).KnownBallot;
+        ulong known = call.Header switch
+        {
+            AppendRequest append => append.KnownBallot,
+            InitWriterRequest init => init.KnownBallot,
+            _ => ((EvictWriterRequest)call.Header).KnownBallot,
+        };
         if (_primary is not null && (known > _primary.Ballot.Value || _primary.LeaseIsOver))
             StepDown(known > _primary.Ballot.Value ? $"a client has met ballot {new Ballot(known)}" : "the lease ran out");
         if (_primary is not null)
@@ -278,6 +290,24 @@ internal sealed class Replica
             call.Reply(new AppendReply { Status = AppendStatus.Sealed, Ballot = _lastView.Value, ChunkIndex = Log.Chunk.Index });
         else
             call.Reply(new AppendReply { Status = AppendStatus.NotPrimary, Ballot = _lastView.Value });
+    }
+
+    /// <summary>
+    /// What the file knows of a writer where this chunk begins, and, if this replica can tell for sure, where it ends: an open chunk's end is known
+    /// to its active primary under a lease only.
+    /// </summary>
+    private void TakeFindWriter(IncomingCall call, FindWriterRequest request)
+    {
+        var writer = new WriterId(request.Writer);
+        var reply = new FindWriterReply { Status = Status.Ok, Ballot = _lastView.Value };
+        bool read = WriterTable.TryRead(Log.Files.BaseBytes, out var atStart, out _);
+        Invariant.Holds(read);
+        if (atStart!.TryGet(writer, out var entry))
+            reply.AtStart = new WriterStanding { Epoch = entry.Epoch, LastSequence = entry.LastSequence };
+        reply.Ends = IsSealed || _primary is { IsActive: true, LeaseIsOver: false };
+        if (reply.Ends && Log.Table.TryGet(writer, out entry))
+            reply.AtEnd = new WriterStanding { Epoch = entry.Epoch, LastSequence = _primary?.CommittedSequenceOf(entry) ?? entry.LastSequence };
+        call.Reply(reply);
     }
 
     private void TakeSealChunk(IncomingCall call, SealChunkRequest request)
@@ -766,7 +796,8 @@ internal sealed class Replica
         string detail = reason ?? (_failure is null ? $"The replica of chunk {Handle} is going away." : $"The replica of chunk {Handle} has failed: {_failure}");
         call.Reply(call.Kind switch
         {
-            MessageKind.Append or MessageKind.InitWriter => new AppendReply { Status = AppendStatus.NotPrimary, Detail = detail },
+            MessageKind.Append or MessageKind.InitWriter or MessageKind.EvictWriter => new AppendReply { Status = AppendStatus.NotPrimary, Detail = detail },
+            MessageKind.FindWriter => new FindWriterReply { Status = Status.Unavailable, Detail = detail },
             MessageKind.Prepare or MessageKind.NewView => new Vote { Status = VoteStatus.IoError, Detail = detail },
             MessageKind.Promise => new PromiseReply { Status = Status.DiskFailed, Detail = detail },
             MessageKind.Grant => new GrantReply { Status = Status.Unavailable, Detail = detail },

@@ -1,4 +1,5 @@
 using Semel.ChunkServer.Appending;
+using Semel.Protocol.Identity;
 using Semel.Protocol.Wires;
 
 namespace Semel.ChunkServer.Replicas;
@@ -16,6 +17,9 @@ internal sealed record PrimaryTick(Primary Primary);
 
 /// <summary>The master knows of a newer configuration.</summary>
 internal sealed record PrimaryReplaced(Primary Primary);
+
+/// <summary>The master's answer about idle writers: whether it has closed their names.</summary>
+internal sealed record WritersExpired(Primary Asker, IReadOnlyList<(WriterId Writer, uint Epoch)> Asked, bool Expired);
 
 /// <summary>Memory durability: written bytes have waited long enough for a flush.</summary>
 internal sealed record BackgroundFlushDue;

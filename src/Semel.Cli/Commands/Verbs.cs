@@ -27,6 +27,7 @@ internal static class Verbs
         root.Subcommands.Add(CatCommand.Create(run));
         root.Subcommands.Add(TailCommand.Create(run));
         root.Subcommands.Add(RecordsCommand.Create(run));
+        root.Subcommands.Add(OpCommand.Create(run));
         root.Subcommands.Add(LsCommand.Create(run));
         root.Subcommands.Add(MkdirCommand.Create(run));
         root.Subcommands.Add(RmCommand.Create(run));

@@ -21,8 +21,6 @@ internal delegate void FileFrameHandler(ulong chunk, in FrameHeader frame, ReadO
 /// </summary>
 internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
 {
-    public const int MaxFindings = 100;
-
     private const int Rereads = 10;
     private static readonly TimeSpan CallTime = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
@@ -47,6 +45,9 @@ internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
 
     /// <summary>Called with the number of chunks done and of all.</summary>
     public Action<long, long>? Progress { get; init; }
+
+    /// <summary>Findings that are kept in words; all are counted. Default 100.</summary>
+    public int MaxFindings { get; init; } = 100;
 
     /// <summary>How long to wait, from the beginning of the audit, for replicas that are still to be made. Default: not at all.</summary>
     public TimeSpan RepairPatience { get; init; }

@@ -11,14 +11,15 @@ namespace Semel.Cli.Verification;
 /// </summary>
 internal sealed class FileFold(Action<Finding> report)
 {
-    private const uint BaseMagic = 0x31414253;      // "SBA1"
-    private const int BaseHeaderBytes = 32;
-    private const int BaseWriterBytes = 24;
+    private const uint BaseMagic = 0x32414253;      // "SBA2"
+    private const int BaseHeaderBytes = 40;
+    private const int BaseWriterBytes = 32;
     private const int BasePlaceBytes = 40;
     private const int SealBytes = 32;
 
     private readonly Dictionary<ulong, (uint Epoch, ulong Last)> _writers = [];
     private ulong _recordBytes;
+    private ulong _highestEvicted;
     private bool _sealed;
 
     public long Records { get; private set; }
@@ -44,12 +45,15 @@ internal sealed class FileFold(Action<Finding> report)
                 break;
             case FrameKind.InitWriter:
                 var before = _writers.GetValueOrDefault(frame.Writer.Value);
+                if (before.Epoch == 0 && frame.Writer.Value <= _highestEvicted)
+                    Contradiction(chunk, frame, $"writer {frame.Writer} begins although {_highestEvicted} was forgotten before: its sequences may have been used");
                 if (frame.Epoch <= before.Epoch)
                     Contradiction(chunk, frame, $"epoch {frame.Epoch} of writer {frame.Writer} comes after epoch {before.Epoch}");
                 _writers[frame.Writer.Value] = (Math.Max(before.Epoch, frame.Epoch), before.Last);
                 break;
             case FrameKind.EvictWriter:
                 _writers.Remove(frame.Writer.Value);
+                _highestEvicted = Math.Max(_highestEvicted, frame.Writer.Value);
                 break;
             case FrameKind.Seal:
                 Seal(chunk, frame, payload);
@@ -63,14 +67,18 @@ internal sealed class FileFold(Action<Finding> report)
         uint digest = Crc32C.Compute(bytes);
         if (digest != NextBaseDigest)
             return $"the base has digest {digest:x8}, the SEAL before it says {NextBaseDigest:x8}";
-        if (bytes.IsEmpty && _writers.Count == 0 && Records == 0)
+        if (bytes.IsEmpty && _writers.Count == 0 && Records == 0 && _highestEvicted == 0)
             return null;
         if (bytes.Length < BaseHeaderBytes || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != BaseMagic)
             return $"the base is {bytes.Length} bytes that are no writer table";
         uint writers = BinaryPrimitives.ReadUInt32LittleEndian(bytes[4..]);
         ulong records = BinaryPrimitives.ReadUInt64LittleEndian(bytes[8..]);
-        if (writers != _writers.Count || records != (ulong)Records)
-            return $"the base says {writers} writers and {records} records, the chunks before it have {_writers.Count} and {Records}";
+        ulong evicted = BinaryPrimitives.ReadUInt64LittleEndian(bytes[32..]);
+        if ((writers, records, evicted) != ((uint)_writers.Count, (ulong)Records, _highestEvicted))
+        {
+            return $"the base says {writers} writers, {records} records and {evicted} as the highest writer that was forgotten; "
+                + $"the chunks before it have {_writers.Count}, {Records} and {_highestEvicted}";
+        }
         int at = BaseHeaderBytes;
         for (uint i = 0; i < writers; i++)
         {
@@ -78,10 +86,10 @@ internal sealed class FileFold(Action<Finding> report)
                 return "the base ends in the middle of a writer";
             ulong id = BinaryPrimitives.ReadUInt64LittleEndian(bytes[at..]);
             ulong last = BinaryPrimitives.ReadUInt64LittleEndian(bytes[(at + 8)..]);
-            uint epoch = BinaryPrimitives.ReadUInt32LittleEndian(bytes[(at + 16)..]);
+            uint epoch = BinaryPrimitives.ReadUInt32LittleEndian(bytes[(at + 24)..]);
             if (_writers.GetValueOrDefault(id) != (epoch, last))
                 return $"the base says that writer {id} is at sequence {last} of epoch {epoch}, the chunks before it say {_writers.GetValueOrDefault(id)}";
-            at += BaseWriterBytes + (BasePlaceBytes * (int)BinaryPrimitives.ReadUInt32LittleEndian(bytes[(at + 20)..]));
+            at += BaseWriterBytes + (BasePlaceBytes * (int)BinaryPrimitives.ReadUInt32LittleEndian(bytes[(at + 28)..]));
         }
         return null;
     }

@@ -63,6 +63,9 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
             case RegisterWriterRequest r:
                 call.Reply(RegisterWriter(r));
                 break;
+            case LookUpWriterRequest r:
+                call.Reply(LookUpWriter(r));
+                break;
             case LocateChunksRequest r:
                 call.Reply(Locate(r));
                 break;
@@ -211,6 +214,14 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
         var (id, epoch) = file.Writers.TryGetValue(request.Name, out var known) ? (known.Id, known.Epoch + 1) : ((ulong)++_memory.Writers, 1u);
         file.Writers[request.Name] = (id, epoch);
         return new RegisterWriterReply { Status = Status.Ok, Writer = id, Epoch = epoch, FileId = file.Id };
+    }
+
+    private LookUpWriterReply LookUpWriter(LookUpWriterRequest request)
+    {
+        if (!_memory.Files.TryGetValue(request.Path, out var file))
+            return new LookUpWriterReply { Status = Status.NotFound };
+        var (id, epoch) = file.Writers.GetValueOrDefault(request.Name);
+        return new LookUpWriterReply { Status = Status.Ok, Writer = id, Epoch = epoch, FileId = file.Id };
     }
 
     private LocateChunksReply Locate(LocateChunksRequest request)

@@ -16,6 +16,8 @@ internal static class Nodes
             MasterAddress = cluster.Master.Address,
             BindAddress = "0.0.0.0:7071",
             HeartbeatInterval = Heartbeat,
+            MaxWritersPerFile = cluster.Shape.MaxWritersPerFile,
+            WriterTimeToLive = cluster.Shape.WriterTimeToLive,
         };
         var node = await ChunkServerNode.StartAsync(options, disk, wire, process.Time, process.Random, new SimulatedLogging(process), CancellationToken.None);
         return new RunningNode(node, null);

@@ -68,6 +68,8 @@ internal sealed class RandomRun
                 StartReader(file, i);
             if (_plan.AnonymousWriter)
                 StartAnonymousWriter(file);
+            for (int i = 0; i < _plan.PassingWriters; i++)
+                StartPassingWriters(file);
         }
         var injector = new FaultInjector(_cluster, _plan, HitWriter);
         if (!Do("the faults", FaultLimit, () => injector.RunAsync(_cluster.Environment.Time)))
@@ -151,6 +153,17 @@ internal sealed class RandomRun
         });
     }
 
+    private void StartPassingWriters(FileHistory file)
+    {
+        var (process, wire) = _cluster.NewClientProcess("passing");
+        _anonymousWriters++;
+        process.Start(async () =>
+        {
+            await new PassingWriters(process, wire, _cluster.Master.Address, file, _plan).RunAsync();
+            _anonymousWriters--;
+        });
+    }
+
     private void StartReader(FileHistory file, int number)
     {
         var (process, wire) = _cluster.NewClientProcess("reader");
@@ -164,6 +177,8 @@ internal sealed class RandomRun
 
     private void HitWriter(FaultKind kind)
     {
+        if (_writers.Count == 0)
+            return;
         var slot = _random.Pick(_writers);
         if (slot.IsDone)
             return;

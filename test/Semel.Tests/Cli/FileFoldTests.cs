@@ -73,6 +73,20 @@ public class FileFoldTests
         Assert.Equal([FindingKind.Corrupt, FindingKind.Corrupt], _findings.Select(f => f.Kind));
     }
 
+    [Fact]
+    public void A_writer_that_comes_back_after_it_was_forgotten_is_a_contradiction()
+    {
+        Init(1, 1);
+        Init(2, 1);
+        Add(new FrameHeader { Kind = FrameKind.EvictWriter, Writer = new WriterId(2), Epoch = 1 }, []);
+        Init(3, 1);
+        Assert.Empty(_findings);
+
+        Init(2, 2);
+
+        Assert.Equal(FindingKind.Corrupt, Assert.Single(_findings).Kind);
+    }
+
     [Theory]
     [InlineData(3, 6, 1, true)]
     [InlineData(4, 6, 1, false)]
@@ -96,13 +110,13 @@ public class FileFoldTests
     {
         Init(1, 1);
         Data(1, 1, first: 1, count: 3);
-        byte[] bytes = new byte[56];
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes, 0x31414253);
+        byte[] bytes = new byte[72];
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes, 0x32414253);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(4), 1);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(8), 3);
-        BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(32), 1);
-        BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(40), last);
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(48), epoch);
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(40), 1);
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(48), last);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(64), epoch);
         Seal(records: 3, bytes: 6, writers: 1, digest: Crc32C.Compute(bytes));
 
         string? found = _fold.FaultOfBase(bytes);

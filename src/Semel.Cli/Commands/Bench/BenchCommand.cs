@@ -14,6 +14,7 @@ internal static class BenchCommand
     {
         var command = new Command("bench", "Measure.");
         command.Subcommands.Add(Append(run));
+        command.Subcommands.Add(FailoverBench.Create(run));
         return command;
     }
 

@@ -172,6 +172,7 @@ internal sealed class TortureRun(CommandContext context, TortureOptions options)
             var audit = new FileAudit(wire, cluster.Master, context.Time)
             {
                 RepairPatience = HealingTime,
+                MaxFindings = int.MaxValue,   // each is compared with what was rotted here
                 OnFrame = (ulong chunk, in FrameHeader frame, ReadOnlySpan<byte> payload) => WriteDown(history, path, chunk, frame, payload),
             };
             var result = await audit.RunAsync(path, context.Cancellation);

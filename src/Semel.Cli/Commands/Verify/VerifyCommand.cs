@@ -16,6 +16,7 @@ internal static class VerifyCommand
     private sealed record ManifestShape(
         string Manifest, long Files, long Chunks, long Records, long Replicas, long Corrupt, long Divergent, long Unread, string Hash, string Verdict);
 
+    private const int MostShown = 100;
     private const string Intact = "intact";
 
     public static Command Create(VerbRunner run)
@@ -122,7 +123,7 @@ internal static class VerifyCommand
                     await check.CompareAsync(line, context.Cancellation);
             }
         }
-        foreach (var finding in check.Findings.Take(FileAudit.MaxFindings))
+        foreach (var finding in check.Findings.Take(MostShown))
             context.Say(finding.Text);
         long corrupt = check.Findings.Count(f => f.Kind is FindingKind.Corrupt);
         long divergent = check.Findings.Count(f => f.Kind is FindingKind.Divergent);
