@@ -5,6 +5,7 @@ machine Faults {
   var master: machine;
   var left: int;
   var powerLosses: int;
+  var struck: machine;                                     // what failed once fails again
 
   start state Striking {
     entry (p: (servers: set[machine], master: machine)) {
@@ -27,11 +28,12 @@ machine Faults {
   fun Strike() {
     var fault: int;
     fault = choose(12);
-    if (fault < 2) { send choose(servers), eKill; }
+    if (struck == null || $) { struck = choose(servers); }
+    if (fault < 2) { send struck, eKill; }
     else if (fault < 4) { LosePower(); }
-    else if (fault < 6) { send choose(servers), eDieMidway; }
-    else if (fault < 8) { send choose(servers), eDiskFull; }
-    else if (fault == 8) { send choose(servers), eLeaseOver; }
+    else if (fault < 6) { send struck, eDieMidway; }
+    else if (fault < 8) { send struck, eDiskFull; }
+    else if (fault == 8) { send struck, eLeaseOver; }
     else if (fault == 9) { send master, eMasterCrash; }
     else if (fault == 10) { send master, eReplacePrimary; }
     else { send master, eEndChunk; }
@@ -43,7 +45,7 @@ machine Faults {
       if (powerLosses == 0) { return; }
       powerLosses = powerLosses - 1;
     }
-    send choose(servers), ePowerLoss;
+    send struck, ePowerLoss;
   }
 }
 
@@ -70,7 +72,7 @@ machine World {
 }
 
 test param (mutation in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30],
-            memory in [false, true], faults in [0, 6])
+            memory in [false, true], faults in [0, 8])
   tcAppend [main = World]:
   assert ExactlyOnce, WriterOrder, ReadersSeeOnlyCommitted, AbortedStaysAborted, Sequencing, Progress in
   { World, Faults, ChunkServer, Master, Writer, Timer, Delayed };

@@ -156,7 +156,7 @@ machine ChunkServer {
   fun FramesWereWritten(h: int) {
     if (memory) {
       replicas[h].held = sizeof(replicas[h].log);
-      if (choose(3) == 0) { StartFlush(h); }                // the background flush
+      if (choose(6) == 0) { StartFlush(h); }                // the background flush
     }
   }
 
