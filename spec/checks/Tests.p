@@ -4,6 +4,7 @@ machine Faults {
   var servers: set[machine];
   var master: machine;
   var left: int;
+  var pause: int;
   var powerLosses: int;
   var struck: machine;                                     // what failed once fails again
 
@@ -13,13 +14,16 @@ machine Faults {
       master = p.master;
       left = faults;
       powerLosses = 1;
+      pause = 30;
       send this, eTick;
     }
     on eTick do {
-      if (choose(5) == 0) {                                // most of the time nothing happens
+      if (choose(pause) == 0) {
         if (left == 0) { raise halt; }
         left = left - 1;
         Strike();
+        pause = 4;                                         // misfortunes never come singly
+        if ($) { pause = 60; }
       }
       send this, eTick;
     }

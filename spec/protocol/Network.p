@@ -1,12 +1,29 @@
 // The network loses, repeats, delays and reorders. Whoever sends by it repeats what got no answer; in the model not by timers, but when a
 // client asks again.
 
+// Most of what is late comes a few steps late; some comes when everything else is over.
 machine Delayed {
+  var receiver: machine;
+  var message: event;
+  var body: any;
+
   start state InTransit {
     entry (m: (receiver: machine, message: event, body: any)) {
-      send m.receiver, m.message, m.body;
-      raise halt;
+      receiver = m.receiver;
+      message = m.message;
+      body = m.body;
+      if (choose(10) == 0) { send this, eTick; }
+      else { Arrive(); }
     }
+    on eTick do {
+      if (choose(50) > 0) { send this, eTick; }
+      else { Arrive(); }
+    }
+  }
+
+  fun Arrive() {
+    send receiver, message, body;
+    raise halt;
   }
 }
 
