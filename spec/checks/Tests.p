@@ -1,27 +1,31 @@
 // The world of one schedule: four chunk servers, one master, a writer in two incarnations and another writer, faults at any moment.
 
+enum tFault { KILL, POWER_LOSS, DEATH_MIDWAY, DISK_FULL, LEASE_OVER, MASTER_CRASH, REPLACE_PRIMARY, END_CHUNK }
+
 machine Faults {
   var servers: set[machine];
   var master: machine;
+  var kinds: seq[int];                                     // of this schedule: a few, so that they meet
   var left: int;
   var pause: int;
-  var powerLosses: int;
   var struck: machine;                                     // what failed once fails again
+  var powerless: machine;                                  // with memory durability: the only machine that loses its power
 
   start state Striking {
     entry (p: (servers: set[machine], master: machine)) {
       servers = p.servers;
       master = p.master;
       left = faults;
-      powerLosses = 1;
       pause = 30;
+      powerless = choose(servers);
+      while (sizeof(kinds) < 3) { kinds += (0, choose(8)); }
       send this, eTick;
     }
     on eTick do {
       if (choose(pause) == 0) {
         if (left == 0) { raise halt; }
         left = left - 1;
-        Strike();
+        Strike(choose(kinds));
         pause = 4;                                         // misfortunes never come singly
         if ($) { pause = 60; }
       }
@@ -29,27 +33,17 @@ machine Faults {
     }
   }
 
-  fun Strike() {
-    var fault: int;
-    fault = choose(12);
+  fun Strike(kind: int) {
     if (struck == null || $) { struck = choose(servers); }
-    if (fault < 2) { send struck, eKill; }
-    else if (fault < 4) { LosePower(); }
-    else if (fault < 6) { send struck, eDieMidway; }
-    else if (fault < 8) { send struck, eDiskFull; }
-    else if (fault == 8) { send struck, eLeaseOver; }
-    else if (fault == 9) { send master, eMasterCrash; }
-    else if (fault == 10) { send master, eReplacePrimary; }
+    if (kind == (POWER_LOSS to int) && memory) { struck = powerless; }
+    if (kind == (KILL to int)) { send struck, eKill; }
+    else if (kind == (POWER_LOSS to int)) { send struck, ePowerLoss; }
+    else if (kind == (DEATH_MIDWAY to int)) { send struck, eDieMidway; }
+    else if (kind == (DISK_FULL to int)) { send struck, eDiskFull; }
+    else if (kind == (LEASE_OVER to int)) { send struck, eLeaseOver; }
+    else if (kind == (MASTER_CRASH to int)) { send master, eMasterCrash; }
+    else if (kind == (REPLACE_PRIMARY to int)) { send master, eReplacePrimary; }
     else { send master, eEndChunk; }
-  }
-
-  // With memory durability not of all replicas at once.
-  fun LosePower() {
-    if (memory) {
-      if (powerLosses == 0) { return; }
-      powerLosses = powerLosses - 1;
-    }
-    send struck, ePowerLoss;
   }
 }
 

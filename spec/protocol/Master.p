@@ -61,7 +61,11 @@ machine Master {
   fun OnLocateTail(m: (client: machine, question: int, suspectHandle: int, suspectVersion: int)) {
     var doubt: int;
     if (!TailIsOpen()) { MakeChunk(); return; }
-    if (changing != 0) { AskForPromises(); return; }
+    if (changing != 0) {
+      if (choose(6) == 0) { StartViewChange(accused); }    // it had ended without a decision
+      else { AskForPromises(); }
+      return;
+    }
     if (m.suspectHandle == tail && m.suspectVersion == chunks[tail].version) {
       doubt = choose(3);
       if (doubt == 0) { Grant(false); }
