@@ -13,6 +13,7 @@ enum tMutation {
   WINDOW_OVERRUN = 5,               // group 400: no BUSY: the places of frames in flight are pushed out of the window
   ALREADY_COMMITTED_IN_FLIGHT = 6,  // group 400: frames in flight are answered as if they were committed
   OUT_OF_ORDER_BELIEVED = 7,        // group 400: a client believes a primary that was replaced when it says OUT_OF_ORDER
+  FENCED_TOO_SURE = 31,             // group 400: FENCED means aborted, also when the INIT is in flight or the request came twice
 
   // votes and the watermark
   BALLOT_IGNORED = 8,               // group 400: a secondary takes PREPAREs of any ballot

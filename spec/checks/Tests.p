@@ -69,7 +69,7 @@ machine World {
   }
 }
 
-test param (mutation in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30],
+test param (mutation in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31],
             memory in [false, true], faults in [0, 8])
   tcAppend [main = World]:
   assert ExactlyOnce, WriterOrder, ReadersSeeOnlyCommitted, AbortedStaysAborted, Sequencing, Progress in

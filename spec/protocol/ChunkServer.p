@@ -447,7 +447,15 @@ machine ChunkServer {
     var place: tPlace;
     if (call.writer in table) { row = table[call.writer]; }
     if (call.epoch > row.epoch && !Planted(BASE_FORGOTTEN)) { AnswerAs(call, UNKNOWN_WRITER, row.last); return true; }
-    if (call.epoch < row.epoch && !Planted(EPOCH_NOT_FENCED)) { AnswerAs(call, FENCED, row.last); return true; }
+    if (call.epoch < row.epoch && !Planted(EPOCH_NOT_FENCED)) {
+      // FENCED is for ever, and an INIT in flight may be cut.
+      if (IsInitInFlight(h, call.writer) && !Planted(FENCED_TOO_SURE)) {
+        AnswerAs(call, RETRY, 0);
+        SendAgain(h);
+      }
+      else { AnswerAs(call, FENCED, row.last); }
+      return true;
+    }
     if (call.sequence == row.last + 1) {
       if (sizeof(row.places) < Window() || !IsInFlight(h, row.places[0]) || Planted(WINDOW_OVERRUN)) { return false; }
       AnswerAs(call, BUSY, 0);
@@ -475,6 +483,14 @@ machine ChunkServer {
 
   fun IsInFlight(h: int, place: tPlace): bool {
     return place.index == replicas[h].index && place.offset >= replicas[h].committed && !Planted(ALREADY_COMMITTED_IN_FLIGHT);
+  }
+
+  fun IsInitInFlight(h: int, writer: int): bool {
+    var frame: tFrame;
+    foreach (frame in FramesFrom(replicas[h].log, replicas[h].committed)) {
+      if (frame.kind == INIT_WRITER && frame.writer == writer) { return true; }
+    }
+    return false;
   }
 
   fun CommittedSequenceOf(h: int, row: tWriterEntry): int {

@@ -95,7 +95,7 @@ machine Writer {
         oldest = reply.lastSequence + 1;
         goto Appending;
       }
-      if (reply.status == FENCED) { EndFenced(0); goto Ended; }
+      if (reply.status == FENCED) { EndFenced(0, 0); goto Ended; }
       Meet(reply.ballot);
       Ask(reply.status == NOT_PRIMARY);
     }
@@ -163,7 +163,7 @@ machine Writer {
     // Not from a primary that was replaced.
     isDefinite = reply.ballot >= known || Planted(OUT_OF_ORDER_BELIEVED);
     Meet(reply.ballot);
-    if (reply.status == FENCED) { EndFenced(reply.call.sequence); goto Ended; }
+    if (reply.status == FENCED) { EndFenced(reply.call.sequence, reply.lastSequence); goto Ended; }
     if (reply.status == BUSY) { goto Appending; }
     if (reply.status == OUT_OF_ORDER) {
       if (!isDefinite) { Ask(true); }
@@ -186,11 +186,13 @@ machine Writer {
     while (oldest in acknowledged) { oldest = oldest + 1; }
   }
 
-  // What was never sent is aborted, and so is what was refused the only time it was sent, with all that follows it. The rest is in doubt.
-  fun EndFenced(refused: int) {
+  // What was never sent is aborted, and so is what was refused the only time it was sent, with all that follows it; unless the request came
+  // twice: then the file may have it already. The rest is in doubt.
+  fun EndFenced(refused: int, lastSequence: int) {
     var sequence: int;
     announce eFenced, (writer = writer, epoch = epoch);
     if (refused == 0 || attempts[refused] > 1) { return; }
+    if (refused <= lastSequence && !Planted(FENCED_TOO_SURE)) { return; }
     sequence = refused;
     while (sequence <= target) {
       if (!(sequence in acknowledged)) { announce eAborted, (writer = writer, epoch = epoch, sequence = sequence); }
