@@ -38,6 +38,16 @@ public sealed class BenchTests
     }
 
     [Fact]
+    public async Task A_benchmark_of_a_duration_counts_what_was_acknowledged_in_it()
+    {
+        var root = await MeasureAsync("bench", "append", "--duration", "300ms", "--size", "100", "--writers", "2");
+
+        Assert.True(root.GetProperty("records").GetInt64() > 0);
+        Assert.True(root.GetProperty("seconds").GetDouble() >= 0.3);
+        Assert.True(root.GetProperty("verified").GetBoolean());
+    }
+
+    [Fact]
     public async Task A_paced_load_keeps_its_rate_and_counts_latency_from_when_a_record_was_due()
     {
         var root = await MeasureAsync("bench", "append", "--records", "1000", "--size", "100", "--rate", "1000", "--durability", "memory");

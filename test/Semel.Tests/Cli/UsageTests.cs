@@ -56,6 +56,8 @@ public class UsageTests
     [InlineData("--rate", "1", "--records", "1000000")]
     [InlineData("--rate", "0")]
     [InlineData("--runs", "0")]
+    [InlineData("--duration", "1s", "--records", "10")]
+    [InlineData("--duration", "0s")]
     [InlineData("--readers", "2")]
     public async Task Bench_refuses_options_that_make_no_sense_together(params string[] arguments)
     {
@@ -70,6 +72,7 @@ public class UsageTests
     [InlineData("tail", "--size", "7")]
     [InlineData("tail", "--readers", "0")]
     [InlineData("tail", "--files", "2")]
+    [InlineData("tail", "--duration", "1s")]
     [InlineData("tail", "--delivery", "at-least-once")]
     [InlineData("machine", "--records", "5")]
     [InlineData("machine", "--master", "127.0.0.1:1")]

@@ -34,7 +34,8 @@ internal sealed class AppendBench(CommandContext context, BenchOptions options)
             if (options.Readers > 0)
                 followed.Add(await run.MeasureAsync(string.Create(CultureInfo.InvariantCulture, $"{directory}/followed-{i}"), options.Readers));
         }
-        await client.DeleteAsync(directory, recursive: true, context.Cancellation);
+        if (cluster is null)
+            await client.DeleteAsync(directory, recursive: true, context.Cancellation);
 
         var report = options.Readers > 0 ? BenchReport.OfTail(options, followed, alone, machine) : BenchReport.OfAppend(options, alone, machine);
         context.Streams.WriteLine(context.Json ? report.ToJson() : report.ToText());

@@ -68,6 +68,7 @@ internal static class BenchCommand
     private sealed class LoadOptions(long defaultSize)
     {
         private readonly Option<long> _records = Parsing.Number("--records", 200_000, 1, 10_000_000_000, "How many records in all, in each run.");
+        private readonly Option<TimeSpan?> _duration = Parsing.Duration(new Option<TimeSpan?>("--duration") { Description = "Append for so long in each run, instead of a number of records.", HelpName = "DURATION" });
         private readonly Option<long> _size = Parsing.Size("--size", defaultSize, 0, 16 << 20, "Bytes of each record.");
         private readonly Option<long> _writers = Parsing.Number("--writers", 8, 1, 10_000, "How many writers.");
         private readonly Option<long> _replicas = Parsing.Number("--replicas", 3, 1, 16, "Copies of each chunk.");
@@ -88,7 +89,7 @@ internal static class BenchCommand
         {
             foreach (Option option in new Option[]
             {
-                _records, _size, _writers, _replicas, _durability, _inFlight, _rate, _chunkSize, _chunkServers, _warmUp, _noWarmUp, _runs, _verify, _noVerify, _machine, _warmMemory,
+                _records, _duration, _size, _writers, _replicas, _durability, _inFlight, _rate, _chunkSize, _chunkServers, _warmUp, _noWarmUp, _runs, _verify, _noVerify, _machine, _warmMemory,
             })
                 command.Options.Add(option);
         }
@@ -102,12 +103,18 @@ internal static class BenchCommand
                 throw CommandException.Usage("--warm-up and --no-warm-up contradict each other. Choose one.");
             if (context.Get(_rate) is not null && context.Get(_inFlight) is not null)
                 throw CommandException.Usage("--rate starts appends whatever is under way; --in-flight bounds what is under way. Choose one.");
+            var duration = context.Get(_duration);
+            if (duration is not null && context.IsGiven(_records))
+                throw CommandException.Usage("--records and --duration contradict each other. Choose one.");
+            if (duration is not null && readers > 0)
+                throw CommandException.Usage("--duration leaves open how many records the readers have to wait for. Give --records instead.");
+            long records = duration is not { } span ? context.Get(_records) : context.Get(_rate) is { } perSecond ? (long)Math.Ceiling(perSecond * span.TotalSeconds) : long.MaxValue;
             bool temporary = !context.IsGiven(GlobalOptions.Master) && Environment.GetEnvironmentVariable(GlobalOptions.MasterVariable) is null or "";
             if (!temporary && (context.IsGiven(_chunkSize) || context.IsGiven(_chunkServers)))
                 throw CommandException.Usage("--chunk-size and --chunkservers are for the temporary cluster; --master names another one. Leave one of them out.");
             int writers = (int)context.Get(_writers);
             var options = new BenchOptions(
-                context.Get(_records), (int)context.Get(_size), writers, files, (int)context.Get(_replicas), context.Get(_durability), delivery, batch,
+                records, duration, (int)context.Get(_size), writers, files, (int)context.Get(_replicas), context.Get(_durability), delivery, batch,
                 (int)(context.Get(_inFlight) ?? Math.Max(1, Math.Max(64, DefaultRecordsInFlight / writers) / batch)), context.Get(_rate), readers,
                 (uint)context.Get(_chunkSize), (int)context.Get(_chunkServers),
                 context.Get(_noWarmUp) ? TimeSpan.Zero : context.Get(_warmUp) ?? TimeSpan.FromSeconds(5), (int)context.Get(_runs),

@@ -131,7 +131,7 @@ internal sealed class BenchReport
             ["p99_us"] = Spread.Of(runs.Select(r => r.P99Us)),
         };
         var cpu = CpuSeconds.Median([.. results.Select(r => r.Usage)]);
-        long records = results[0].Records;
+        long records = (long)Spread.Of(results.Select(r => (double)r.Records)).Median;
         double gib = records * (double)options.Size / (1 << 30);
         return new BenchShape(
             records, options.Size, options.Writers, options.Files, options.Replicas, options.Durability.ToString().ToLowerInvariant(),

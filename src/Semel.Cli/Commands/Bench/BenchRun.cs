@@ -9,7 +9,7 @@ namespace Semel.Cli.Commands.Bench;
 internal sealed record RunResult(
     long Records, double Seconds, LatencyHistogram Latencies, LatencyHistogram? Lateness, LatencyHistogram? EndToEnd, RunUsage Usage);
 
-/// <summary>Appends to fresh files and measures that. In order: files, writers, readers; the measured appends; reading back; files away.</summary>
+/// <summary>Appends to fresh files and measures that. In order: files, writers, readers; the measured appends; reading back. The files stay: to delete them would cost the next run.</summary>
 internal sealed class BenchRun(CommandContext context, BenchOptions options, SemelClient client, UsageMeter usage)
 {
     /// <summary>How long readers may lag behind the last acknowledgement before they count as stuck.</summary>
@@ -25,12 +25,13 @@ internal sealed class BenchRun(CommandContext context, BenchOptions options, Sem
         var following = readers.Select(r => r.RunAsync(stop.Token)).ToArray();
         var pacer = options.Rate is { } rate ? new Pacer(writers, rate / options.Batch, context.Time) : null;
 
+        using var enough = new CancellationTokenSource(options.Duration ?? Timeout.InfiniteTimeSpan, context.Time);
         usage.Begin();
         long begin = context.Time.GetTimestamp();
         using (ProgressLine.Begin(context, () => Progress(writers, context.Time.GetElapsedTime(begin))))
         {
             var appends = pacer is null
-                ? Task.WhenAll(writers.Select(w => w.RunAsync()))
+                ? Task.WhenAll(writers.Select(w => w.RunAsync(enough.Token)))
                 : Task.WhenAll([pacer.RunAsync(stop.Token), .. writers.Select(w => w.CompleteAsync())]);
             await appends.WaitAsync(context.Cancellation);
         }
@@ -47,7 +48,6 @@ internal sealed class BenchRun(CommandContext context, BenchOptions options, Sem
             throw new CommandException(ExitCode.VerificationFailed, $"What was read back is not what was acknowledged: {fault}");
         foreach (var writer in writers)
             await writer.DisposeAsync();
-        await client.DeleteAsync(directory, recursive: true, context.Cancellation);
         return new RunResult(
             writers.Sum(w => w.Acknowledged), seconds, LatencyHistogram.Sum(writers.Select(w => w.Latencies)), pacer?.Lateness,
             readerCount == 0 ? null : LatencyHistogram.Sum(readers.Select(r => r.EndToEnd)), used);
@@ -62,7 +62,6 @@ internal sealed class BenchRun(CommandContext context, BenchOptions options, Sem
         await Task.WhenAll(writers.Select(w => w.RunAsync(enough.Token))).WaitAsync(context.Cancellation);
         foreach (var writer in writers)
             await writer.DisposeAsync();
-        await client.DeleteAsync(directory, recursive: true, context.Cancellation);
     }
 
     private async Task<BenchWriter[]> OpenAsync(string[] paths, long? recordsEach = null)
@@ -94,9 +93,10 @@ internal sealed class BenchRun(CommandContext context, BenchOptions options, Sem
         }
     }
 
-    private static string Progress(BenchWriter[] writers, TimeSpan elapsed)
+    private string Progress(BenchWriter[] writers, TimeSpan elapsed)
     {
         long done = writers.Sum(w => w.Acknowledged);
-        return FormattableString.Invariant($"{done:N0} of {writers.Sum(w => w.Records):N0} records, {done / Math.Max(0.001, elapsed.TotalSeconds):N0}/s");
+        string of = options.Duration is null ? FormattableString.Invariant($" of {options.Records:N0}") : "";
+        return FormattableString.Invariant($"{done:N0}{of} records, {done / Math.Max(0.001, elapsed.TotalSeconds):N0}/s");
     }
 }

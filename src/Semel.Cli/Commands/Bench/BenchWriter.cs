@@ -20,7 +20,6 @@ internal sealed class BenchWriter(RecordWriter writer, string path, long records
 
     public string Path { get; } = path;
     public ulong WriterId => writer.WriterId;
-    public long Records { get; } = records;
     public long Acknowledged => Volatile.Read(ref _acknowledged);
 
     /// <summary>From the start of each append, or in the open loop from when it was due, to its acknowledgement.</summary>
