@@ -44,6 +44,9 @@ public sealed class ChunkServerOptions
     [Range(1, 1_000_000)]
     public int MaxWritersPerFile { get; set; } = 10_000;
 
+    /// <summary>How old a copy of the data directory may be at most before the cluster notices that it was put back.</summary>
+    internal TimeSpan GenerationInterval { get; set; } = TimeSpan.FromHours(1);
+
     /// <exception cref="ValidationException">Names the setting, its value and its range.</exception>
     public void Validate() => Validator.ValidateObject(this, new ValidationContext(this), validateAllProperties: true);
 }

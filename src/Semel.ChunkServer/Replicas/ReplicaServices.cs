@@ -6,6 +6,7 @@ namespace Semel.ChunkServer.Replicas;
 
 /// <summary>What every replica of a server uses and none owns.</summary>
 /// <param name="Self">This server's id; 0 until it has registered.</param>
+/// <param name="Generation">Of this server's data directory.</param>
 /// <param name="ReportChanged">Tells the heartbeat that the replica's report is worth sending.</param>
 internal sealed record ReplicaServices(
     ChunkServerOptions Options,
@@ -15,4 +16,5 @@ internal sealed record ReplicaServices(
     Random Random,
     ILogger Logger,
     Func<ServerId> Self,
+    Func<ulong> Generation,
     Action<Replica> ReportChanged);

@@ -24,7 +24,7 @@ internal sealed class LibraryReader(SimulatedProcess process, IWire wire, string
                     from = record.Position.Next;
                 }
             }
-            catch (Exception e) when (e is DeadlineExceededException or ClusterUnavailableException)
+            catch (Exception e) when (e is DeadlineExceededException or ClusterUnavailableException or CorruptDataException)
             {
                 process.World.Reached("reader began again");
                 await Task.Delay(TimeSpan.FromMilliseconds(50), process.Time);
@@ -47,7 +47,7 @@ internal sealed class LibraryReader(SimulatedProcess process, IWire wire, string
                 }
                 return count;
             }
-            catch (Exception e) when (e is DeadlineExceededException or ClusterUnavailableException)
+            catch (Exception e) when (e is DeadlineExceededException or ClusterUnavailableException or CorruptDataException)
             {
                 history.Records.Clear();
                 await Task.Delay(TimeSpan.FromMilliseconds(50), process.Time);
