@@ -29,6 +29,7 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
     private IListener? _listener;
     private Task _session = Task.CompletedTask;
     private ulong _masterEpoch;
+    private bool _complained;   // that the generation cannot be raised
 
     private ChunkServerNode(ChunkServerOptions options, IDisk disk, DataDirectory directory, IWire wire, TimeProvider time, Random random, ILogger logger)
     {
@@ -260,11 +261,14 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
                 }
             }
             await _directory.SetGenerationAsync(Math.Max(_directory.Generation, known) + 1);
+            _complained = false;
             return true;
         }
         catch (IOException e)
         {
-            _logger.GenerationNotRaised(e.Message);
+            if (!_complained)
+                _logger.GenerationNotRaised(e.Message);
+            _complained = true;
             return false;
         }
     }

@@ -16,7 +16,7 @@ internal static class Nodes
             MasterAddress = cluster.Master.Address,
             BindAddress = "0.0.0.0:7071",
             HeartbeatInterval = Heartbeat,
-            GenerationInterval = TimeSpan.FromSeconds(1),
+            GenerationInterval = TimeSpan.FromMilliseconds(100),
         };
         var server = cluster.ChunkServers.First(s => s.Process == process);
         var logging = new SimulatedLogging(process, id =>

@@ -89,6 +89,10 @@ internal sealed class SimulatedCluster
         _ => [],
     };
 
+    /// <summary>Of the server's data directory, as the master has logged it.</summary>
+    public ulong GenerationOf(SimulatedServer server) =>
+        Master.Node?.Node is MasterNode real ? real.State.Servers.Values.Where(s => s.Address == server.Address).Select(s => s.Generation).DefaultIfEmpty().Max() : 0;
+
     /// <summary>
     /// A chunk has no replica left that anybody may believe, and that for a good reason. Then the file has to wait for its operator.
     /// </summary>

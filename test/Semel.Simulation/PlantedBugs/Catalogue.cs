@@ -6,11 +6,14 @@ internal static class Catalogue
     private const string Primary = "src/Semel.ChunkServer/Appending/Primary.cs";
     private const string WriterTable = "src/Semel.ChunkServer/Appending/WriterTable.cs";
     private const string Replica = "src/Semel.ChunkServer/Replicas/Replica.cs";
+    private const string ReplicaLog = "src/Semel.ChunkServer/Replicas/ReplicaLog.cs";
+    private const string FrameServer = "src/Semel.ChunkServer/Reading/FrameServer.cs";
     private const string ReplicaMaker = "src/Semel.ChunkServer/Replicas/ReplicaMaker.cs";
     private const string ChunkServerNode = "src/Semel.ChunkServer/ChunkServerNode.cs";
     private const string ChunkFiles = "src/Semel.Storage/Chunks/ChunkFiles.cs";
     private const string FrameReader = "src/Semel.Protocol/Frames/FrameReader.cs";
     private const string ViewChanges = "src/Semel.Master/Views/ViewChanges.cs";
+    private const string MasterState = "src/Semel.Master/MasterState.cs";
     private const string MasterNode = "src/Semel.Master/MasterNode.cs";
     private const string AppendPipeline = "src/Semel.Client/Appending/AppendPipeline.cs";
 
@@ -148,10 +151,25 @@ internal static class Catalogue
         },
 
         new("meta-slot-overwritten", "Metadata is never written over its newest valid copy",
-            new Edit(ChunkFiles, "file.Write((long)(generation % 2) * ChunkMetadata.SlotStride, slot);", "file.Write((long)(generation / 2 % 2) * ChunkMetadata.SlotStride, slot);")),
+            new Edit(ChunkFiles, "file.Write((long)(generation % 2) * ChunkMetadata.SlotStride, slot);", "file.Write((long)Math.Min(generation, 1) * ChunkMetadata.SlotStride, slot);"))
+        {
+            Circumstances = ["--faults", "PowerFailServer,PowerFailServerInStep,PowerFailAll", "--fault-count", "40", "--flush-ms", "20"],
+        },
 
         new("name-not-flushed", "A new replica's name is durable before the master hears of it",
             new Edit(ChunkFiles, "            await disk.FlushDirectoryAsync(directory);\n            return new ChunkFiles(", "            return new ChunkFiles(")),
+
+        new("suspect-forgets", "Who may have forgotten votes remembers that through restarts",
+            new Edit(Replica, "IsSealed, _suspect ? Log.Files.Metadata.BootId : null);", "IsSealed);"))
+        {
+            Circumstances = ["--durability", "memory", "--faults", "PowerFailServer,PowerFailAll,KillServer,RestartServer", "--fault-count", "40"],
+        },
+
+        new("older-copy-believed", "A data directory that is an older copy of itself is distrusted",
+            new Edit(MasterState, "public bool IsContinuedBy(ulong generation) => generation >= Generation;", "public bool IsContinuedBy(ulong generation) => generation <= ulong.MaxValue;"))
+        {
+            Circumstances = ["--master", "real", "--faults", "RestoreBackup,PauseServer,Isolate,KillServer", "--fault-count", "40"],
+        },
 
         // ---- Reading
 
@@ -159,7 +177,22 @@ internal static class Catalogue
             new Edit(Replica, "private ReadBound Bound() => new(_lastView, Committed,", "private ReadBound Bound() => new(_lastView, Math.Max(Committed, Held),")),
 
         new("chain-not-checked", "A frame follows the frame that it was sequenced after",
-            new Edit(FrameReader, "if (header.Chain != _chain && !(_anyChain && at == 0))", "if (header.Chain != _chain && header.Chain == uint.MaxValue)")),
+            new Edit(FrameReader, "if (header.Chain != _chain && !(_anyChain && at == 0))", "if (header.Chain != _chain && header.Chain == uint.MaxValue)"))
+        {
+            Circumstances = ["--master", "real", "--faults", "ForeignFile,KillServer", "--fault-count", "30"],
+        },
+
+        new("foreign-file-served", "A replica's file belongs to its chunk",
+            new Edit(ReplicaLog, "files.Metadata.Committed == files.Length && IsOfItsChunk(files))", "files.Metadata.Committed == files.Length)"))
+        {
+            Circumstances = ["--master", "real", "--faults", "ForeignFile,KillServer", "--fault-count", "30"],
+        },
+
+        new("rot-not-told", "A replica that rots is repaired",
+            new Edit(FrameServer, "        if (boundary)\n            replica.Post(", "        if (boundary && replica.IsSealed != replica.IsSealed)\n            replica.Post("))
+        {
+            Circumstances = ["--master", "real", "--faults", "Rot,KillServer", "--fault-count", "30"],
+        },
 
         // ---- The master
 
@@ -177,9 +210,16 @@ internal static class Catalogue
         new("configuration-not-durable", "A configuration is durable before its primary hears of it",
             new Edit(ViewChanges,
                 "        services.Journal.Append(new LogEntry { Configured = configured });\n        await services.Journal.DurableAsync();\n",
-                "        services.Journal.Append(new LogEntry { Configured = configured });\n")),
+                "        services.Journal.Append(new LogEntry { Configured = configured });\n"))
+        {
+            Circumstances = ["--master", "real", "--faults", "PowerFailMaster,MasterDiesInStep,CutBothWays,KillServer,PauseServer", "--fault-count", "40", "--flush-ms", "60"],
+        },
 
         new("answer-before-log", "The master answers when its log is durable",
-            new Edit(MasterNode, "        await _journal.DurableAsync();\n        call.Reply(reply);", "        call.Reply(reply);")),
+            new Edit(MasterNode, "        await _journal.DurableAsync();\n        call.Reply(reply);", "        call.Reply(reply);"))
+        {
+            Circumstances = ["--master", "real", "--faults", "PowerFailMaster,MasterDiesInStep,KillWriter,DoubleWriter", "--fault-count", "40", "--flush-ms", "60"],
+        },
+
     ];
 }

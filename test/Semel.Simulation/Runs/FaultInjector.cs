@@ -12,7 +12,8 @@ internal sealed class FaultInjector
     private readonly SimulatedRandom _random;
     private readonly Action<FaultKind> _onWriters;
     private readonly SimulatedServer _unlucky;      // the only one whose files are touched: what is on the others must be enough
-    private IReadOnlyList<(string Name, byte[] Bytes)>? _backup;
+    private IReadOnlyList<(string Name, byte[] Bytes)> _backup = [];
+    private ulong _generationAtBackup = ulong.MaxValue;
     private bool _ended;
 
     /// <param name="onWriters">Carries out the faults that hit writers.</param>
@@ -132,10 +133,10 @@ internal sealed class FaultInjector
                 Exchange();
                 break;
             case FaultKind.RestoreBackup:
-                if (_backup is null || _random.OneIn(4))
-                    _backup = _unlucky.Disk.Backup();
+                if (_backup.Count == 0 || _random.OneIn(4))
+                    (_backup, _generationAtBackup) = (_unlucky.Disk.Backup(), _cluster.GenerationOf(_unlucky));
                 else
-                    Restore(_backup);
+                    Restore();
                 break;
             case FaultKind.ClockJump:
                 _random.Pick([.. _cluster.Servers]).Process?.Time.Jump(_random.Between(TimeSpan.FromHours(-3), TimeSpan.FromHours(3)));
@@ -179,15 +180,16 @@ internal sealed class FaultInjector
         Later(_unlucky.Start);
     }
 
-    private void Restore(IReadOnlyList<(string Name, byte[] Bytes)> backup)
+    private void Restore()
     {
-        // Nobody but it may have the last replica of anything.
-        if (_cluster.Chunks().Any(chunk => chunk.Holders.Contains(_unlucky) && chunk.Holders.Count == 1) || !_cluster.Master.IsUp)
+        // It must not have the last replica of anything; and a copy that is younger than the generation that the master knows looks like the directory itself.
+        if (!_cluster.Master.IsUp || _cluster.GenerationOf(_unlucky) <= _generationAtBackup + 1
+            || _cluster.Chunks().Any(chunk => chunk.Holders.Contains(_unlucky) && chunk.Holders.Count == 1))
             return;
         _cluster.World.Reached("a backup was put back");
         _unlucky.Kill();
         _unlucky.WasHarmed = true;
-        _unlucky.Disk.Restore(backup);
+        _unlucky.Disk.Restore(_backup);
         Later(_unlucky.Start);
     }
 
