@@ -54,6 +54,15 @@ internal sealed class ReplicaLog
     /// <summary>Counts the cuts: what was started before one says nothing about the log after it.</summary>
     public int Generation { get; private set; }
 
+    /// <summary>Bytes that were durable once are not there any more.</summary>
+    public bool IsDamaged => CommittedHint > Tail;
+
+    /// <summary>
+    /// Takes what does not verify off a damaged log, so that it can be completed again. Not before the metadata remembers <see cref="CommittedHint"/>: without those bytes the
+    /// log would look like one that never had more.
+    /// </summary>
+    public void CutDamage() => Files.Cut(Tail);
+
     /// <summary>Everything below this was once known to be committed, by the metadata or by a frame found intact.</summary>
     public uint CommittedHint { get; private set; }
 
@@ -98,16 +107,25 @@ internal sealed class ReplicaLog
         if (log.Tail < files.Length)
         {
             log.CommittedHint = Math.Max(log.CommittedHint, HintBeyond(files, log.Tail));
-            files.Cut(log.Tail);
+            // No torn write leaves the whole first frame of another chunk: the file was exchanged, and nobody can say what was in its place.
+            if (log.Tail == 0 && !IsOfItsChunk(files) && StartsWithAFrame(files))
+                log.CommittedHint = Math.Max(log.CommittedHint, 1);
+            if (!log.IsDamaged)
+                files.Cut(log.Tail);
         }
         return true;
     }
 
     /// <summary>The first frame tells which chunk the file belongs to. A reader that begins in the middle could not tell.</summary>
-    private static bool IsOfItsChunk(ChunkFiles files)
+    private static bool IsOfItsChunk(ChunkFiles files) =>
+        TryReadFirst(files, out var header) && header.Chain == FrameHeader.ChainSeed(files.Metadata.Chunk.Handle);
+
+    private static bool StartsWithAFrame(ChunkFiles files) => TryReadFirst(files, out _);
+
+    private static bool TryReadFirst(ChunkFiles files, out FrameHeader header)
     {
         Span<byte> first = stackalloc byte[FrameHeader.Size];
-        return FrameHeader.TryRead(first[..files.Read(0, first)], out var header, out _) && header.Chain == FrameHeader.ChainSeed(files.Metadata.Chunk.Handle);
+        return FrameHeader.TryRead(first[..files.Read(0, first)], out header, out _) && header.Offset == 0;
     }
 
     /// <summary>The next block of frames from the primary or a source: all of it verifies and is written, or nothing.</summary>
