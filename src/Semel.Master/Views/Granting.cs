@@ -16,8 +16,8 @@ internal sealed class Granting(MasterServices services, ServerRegistry servers)
     /// <summary>Null: accepted. Otherwise why the configuration has no primary, and needs a successor. The configuration must be durable.</summary>
     /// <param name="chunk">Its primary is told.</param>
     /// <param name="seal">It shall end the chunk as soon as it can.</param>
-    /// <param name="promise">What the primary answered to the promise of this version; null: it needed none.</param>
-    public async Task<string?> GrantAsync(Chunk chunk, bool seal, PromiseReply? promise)
+    /// <param name="isUnclean">It may have forgotten what it voted for, and the operator allowed that.</param>
+    public async Task<string?> GrantAsync(Chunk chunk, bool seal, bool isUnclean)
     {
         ulong version = chunk.Version;
         var primary = chunk.Primary;
@@ -29,8 +29,8 @@ internal sealed class Granting(MasterServices services, ServerRegistry servers)
             LeaseMs = (uint)services.Options.LeaseDuration.TotalMilliseconds,
             MinMembers = (uint)Math.Min(services.Options.MinMembers, chunk.File.Settings.Replicas),
             Seal = seal,
-            Generation = promise?.Generation ?? 0,
-            Unclean = promise is { Suspect: true },
+            Generation = services.State.Servers.TryGetValue(primary, out var admitted) ? admitted.Generation : 0,
+            Unclean = isUnclean,
         };
         request.Members.AddRange(chunk.Members.Select(servers.Address));
         var link = services.Wire.LinkTo(servers.Get(primary).Address);
