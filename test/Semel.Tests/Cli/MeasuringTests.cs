@@ -35,6 +35,42 @@ public class MeasuringTests
     }
 
     [Fact]
+    public void Coarse_buckets_lose_no_duration_and_ascend()
+    {
+        var histogram = new LatencyHistogram();
+        for (int i = 0; i < 10_000; i++)
+            histogram.Add(i * i);
+
+        var coarse = histogram.Coarse().ToArray();
+
+        Assert.Equal(10_000, coarse.Sum(b => b.Count));
+        Assert.Equal(coarse.OrderBy(b => b.UpToMicroseconds), coarse);
+        Assert.True(coarse[^1].UpToMicroseconds >= histogram.MaxTicks / 10.0);
+    }
+
+    [Fact]
+    public void A_median_is_the_middle_or_between_the_two_in_the_middle()
+    {
+        Assert.Equal(new Spread(3, 1, 9), Spread.Of([9, 1, 3]));
+        Assert.Equal(new Spread(2.5, 1, 9), Spread.Of([9, 1, 3, 2]));
+        Assert.Equal(new Spread(7, 7, 7), Spread.Of([7]));
+    }
+
+    [Fact]
+    public void Bytes_written_to_disk_are_the_line_of_that_name_alone()
+    {
+        Assert.Equal(4096, ProcessUsage.ParseWrittenBytes(["rchar: 1", "wchar: 2", "read_bytes: 3", "write_bytes: 4096", "cancelled_write_bytes: 5"]));
+        Assert.Equal(0, ProcessUsage.ParseWrittenBytes([]));
+    }
+
+    [Fact]
+    public void The_machine_is_busy_with_all_but_idling_and_waiting_for_the_disk()
+    {
+        // user nice system idle iowait irq softirq steal, then guests, which are in user and nice already
+        Assert.Equal((10, 40), UsageMeter.Parse("cpu  100 200 300 1000 2000 50 150 200 700 800"));
+    }
+
+    [Fact]
     public void Processor_time_is_the_fourteenth_and_fifteenth_field_whatever_the_name_of_the_program()
     {
         Assert.Equal(3.5, ProcessorTime.Parse("42 (evil) name (x) S 1 2 3 4 5 6 7 8 9 10 150 200 0 0 20 0"));

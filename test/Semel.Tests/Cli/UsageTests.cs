@@ -61,9 +61,34 @@ public class UsageTests
     [InlineData("--master", "127.0.0.1:1", "--chunkservers", "3")]
     [InlineData("--durability", "none")]
     [InlineData("--delivery", "sometimes")]
+    [InlineData("--rate", "1000", "--in-flight", "8")]
+    [InlineData("--rate", "1", "--records", "1000000")]
+    [InlineData("--rate", "0")]
+    [InlineData("--runs", "0")]
+    [InlineData("--duration", "1s", "--records", "10")]
+    [InlineData("--duration", "0s")]
+    [InlineData("--readers", "2")]
     public async Task Bench_refuses_options_that_make_no_sense_together(params string[] arguments)
     {
         var result = await CommandLine.RunAsync(["bench", "append", .. arguments]);
+
+        Assert.Equal(ExitCode.WrongUsage, result.ExitCode);
+        Assert.StartsWith("semel: ", result.Error, StringComparison.Ordinal);
+        Assert.Empty(result.Output);
+    }
+
+    [Theory]
+    [InlineData("tail", "--size", "7")]
+    [InlineData("tail", "--readers", "0")]
+    [InlineData("tail", "--files", "2")]
+    [InlineData("tail", "--duration", "1s")]
+    [InlineData("tail", "--delivery", "at-least-once")]
+    [InlineData("machine", "--records", "5")]
+    [InlineData("machine", "--master", "127.0.0.1:1")]
+    [InlineData("machine", "--warm-memory", "much")]
+    public async Task Bench_of_tailing_and_of_the_machine_refuse_what_they_cannot_measure(params string[] arguments)
+    {
+        var result = await CommandLine.RunAsync(["bench", .. arguments]);
 
         Assert.Equal(ExitCode.WrongUsage, result.ExitCode);
         Assert.StartsWith("semel: ", result.Error, StringComparison.Ordinal);

@@ -4,13 +4,21 @@ using Semel.Protocol.Frames;
 
 namespace Semel.Cli.Commands.Bench;
 
-/// <summary>What <c>semel bench append</c> is to measure.</summary>
-/// <param name="InFlight">Appends (of <paramref name="Batch"/> records) that each writer has under way at a time.</param>
+/// <summary>What <c>semel bench append</c> or <c>semel bench tail</c> is to measure.</summary>
+/// <param name="Records">Of each run. The most of them, with a <paramref name="Duration"/>.</param>
+/// <param name="Duration">Not null: how long each run starts appends.</param>
+/// <param name="InFlight">Appends (of <paramref name="Batch"/> records) that each writer has under way at a time. No bound with a <paramref name="Rate"/>.</param>
+/// <param name="Rate">Records per second that are to be appended, whatever becomes of those before; null: a closed loop.</param>
+/// <param name="Readers">Readers that follow the file; each record then carries its time.</param>
 /// <param name="Master">An existing cluster; null: a temporary one of <paramref name="ChunkServers"/> processes.</param>
+/// <param name="WarmMemory">Bytes of the page cache to be written and given back before anything else.</param>
 internal sealed record BenchOptions(
-    long Records, int Size, int Writers, int Files, int Replicas, FileDurability Durability, Delivery Delivery, int Batch, int InFlight,
-    uint ChunkSize, int ChunkServers, TimeSpan WarmUp, bool Verify, string? Master)
+    long Records, TimeSpan? Duration, int Size, int Writers, int Files, int Replicas, FileDurability Durability, Delivery Delivery, int Batch, int InFlight, double? Rate, int Readers,
+    uint ChunkSize, int ChunkServers, TimeSpan WarmUp, int Runs, bool Verify, bool Machine, long WarmMemory, string? Master)
 {
+    /// <summary>Bytes at the start of a record that say when its append began.</summary>
+    public const int StampBytes = 8;
+
     /// <summary>Refuses what makes no sense together.</summary>
     /// <exception cref="CommandException">Names the options and what to change.</exception>
     public void Check()
@@ -28,7 +36,11 @@ internal sealed record BenchOptions(
             throw CommandException.Usage($"--size {Size} is more than {limit}, a quarter of a chunk and at most 16 MiB. Lower --size{(Master is null ? " or raise --chunk-size" : "")}.");
         if (Batch > 1 && (long)Batch * RecordBatch.Footprint(Size) > RecordBatch.Footprint((int)limit))
             throw CommandException.Usage($"--batch {Batch} records of --size {Size} are more than {limit} bytes, which one atomic batch may have. Lower one of them.");
-        if (Verify && Delivery is Delivery.ExactlyOnce && Records > 2_000_000_000)
+        if (Verify && Delivery is Delivery.ExactlyOnce && Duration is null && Records > 2_000_000_000)
             throw CommandException.Usage($"--records {Records} is too many to verify. Lower it, or add --no-verify.");
+        if (Rate is { } rate && Records / rate > 24 * 3600)
+            throw CommandException.Usage($"--records {Records} at --rate {rate} would take {Records / rate / 3600:0} hours. Lower --records or raise --rate.");
+        if (Readers > 0 && Size < StampBytes)
+            throw CommandException.Usage($"--size {Size} has no room for the {StampBytes} bytes that say when a record's append began. Raise --size.");
     }
 }

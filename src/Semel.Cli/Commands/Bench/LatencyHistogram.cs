@@ -33,6 +33,28 @@ internal sealed class LatencyHistogram
         MaxTicks = Math.Max(MaxTicks, other.MaxTicks);
     }
 
+    public static LatencyHistogram Sum(IEnumerable<LatencyHistogram> parts)
+    {
+        var sum = new LatencyHistogram();
+        foreach (var part in parts)
+            sum.Add(part);
+        return sum;
+    }
+
+    /// <summary>The buckets that are not empty, joined to four for each doubling: upper bounds in microseconds, ascending.</summary>
+    public IEnumerable<(double UpToMicroseconds, double Count)> Coarse()
+    {
+        const int Joined = Sub / 4;
+        for (int i = 0; i < _counts.Length; i += Joined)
+        {
+            long count = 0;
+            for (int j = i; j < i + Joined; j++)
+                count += _counts[j];
+            if (count > 0)
+                yield return ((UpperBoundOf(i + Joined - 1) + 1) / 10.0, count);
+        }
+    }
+
     /// <summary>The duration, in microseconds, that the given share (0 to 1) of all did not exceed.</summary>
     public double MicrosecondsAt(double share)
     {

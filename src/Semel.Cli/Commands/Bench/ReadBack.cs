@@ -5,6 +5,9 @@ namespace Semel.Cli.Commands.Bench;
 /// <summary>Compares what is in the files with what was acknowledged.</summary>
 internal sealed class ReadBack(SemelClient client, BenchOptions options)
 {
+    private readonly byte[] _expected = BenchWriter.PayloadOf(options.Size);
+    private readonly int _unstamped = options.Readers > 0 ? BenchOptions.StampBytes : 0;
+
     /// <summary>Null: exactly the acknowledged records are there (with at-least-once: at least these).</summary>
     public async Task<string?> FaultOfAsync(string[] paths, BenchWriter[] writers, CancellationToken cancellation)
     {
@@ -19,13 +22,12 @@ internal sealed class ReadBack(SemelClient client, BenchOptions options)
 
     private async Task<string?> FaultOfFileAsync(string path, BenchWriter[] writers, CancellationToken cancellation)
     {
-        byte[] expected = BenchWriter.PayloadOf(options.Size);
         var lastSequences = writers.Select(w => w.WriterId).Distinct().ToDictionary(id => id, _ => 0UL);
         long found = 0;
         await foreach (var record in client.ReadRecordsAsync(path, cancellationToken: cancellation))
         {
             found++;
-            if (!record.Data.Span.SequenceEqual(expected))
+            if (record.Data.Length != _expected.Length || !record.Data.Span[_unstamped..].SequenceEqual(_expected.AsSpan(_unstamped)))
                 return $"the record at {record.Position} is not what was appended";
             if (options.Delivery is Delivery.AtLeastOnce)
                 continue;

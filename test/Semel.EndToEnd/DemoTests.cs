@@ -4,7 +4,7 @@ using Semel.Cli.Terminal;
 
 namespace Semel.EndToEnd;
 
-public sealed class DemoAndBenchTests : IDisposable
+public sealed class DemoTests : IDisposable
 {
     private readonly TemporaryDirectory _directory = new();
 
@@ -75,38 +75,5 @@ public sealed class DemoAndBenchTests : IDisposable
     public async Task A_missing_input_is_not_found()
     {
         Assert.Equal(ExitCode.NotFound, (await Shell.RunAsync("demo", "--input", Path.Combine(_directory.Path, "nothing"))).ExitCode);
-    }
-
-    [Theory]
-    [InlineData("primary")]
-    [InlineData("secondary")]
-    public async Task Appends_go_on_when_a_chunk_server_is_killed(string victim)
-    {
-        var bench = await Shell.RunAsync("bench", "failover", "--rounds", "1", "--writers", "2", "--victim", victim, "--json");
-
-        Assert.Equal(ExitCode.Done, bench.ExitCode);
-        using var shape = JsonDocument.Parse(bench.Lines.Last());
-        Assert.True(shape.RootElement.GetProperty("verified").GetBoolean());
-        Assert.True(shape.RootElement.GetProperty("records").GetInt64() > 0);
-        Assert.InRange(shape.RootElement.GetProperty("max_ms").GetDouble(), 0.01, 30_000);     // a slow machine is slow; the figure is for people
-    }
-
-    [Theory]
-    [InlineData("--durability", "memory")]
-    [InlineData("--delivery", "at-least-once", "--verify")]
-    [InlineData("--batch", "10")]
-    [InlineData("--in-flight", "1", "--writers", "4", "--files", "2")]
-    public async Task The_last_line_of_a_benchmark_is_one_JSON_object(params string[] arguments)
-    {
-        var bench = await Shell.RunAsync(["bench", "append", "--records", "2000", "--size", "100", "--warm-up", "100ms", "--json", .. arguments]);
-
-        Assert.Equal((ExitCode.Done, ""), (bench.ExitCode, bench.Error));
-        using var shape = JsonDocument.Parse(bench.Lines.Last());
-        var root = shape.RootElement;
-        Assert.Equal(2000, root.GetProperty("records").GetInt64());
-        Assert.True(root.GetProperty("verified").GetBoolean());
-        foreach (string key in new[] { "records_per_s", "mb_per_s", "p50_us", "p99_us" })
-            Assert.True(root.GetProperty(key).GetDouble() > 0, key);
-        Assert.Equal(["client", "chunkservers", "master"], UpTests.Keys(root.GetProperty("cpu_s").GetRawText()));
     }
 }

@@ -1,0 +1,58 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Semel.Cli.Commands.Bench.Machine;
+
+/// <summary>What the disk of the temporary directory does at best: one thread, nothing else on the file.</summary>
+internal static class DiskProbe
+{
+    private const int RecordBytes = 100;
+    private const int PieceBytes = 1 << 20;
+    private const long SequentialBytes = 256L << 20;
+    private static readonly TimeSpan Each = TimeSpan.FromMilliseconds(700);
+
+    /// <summary>An append of 100 bytes and its <c>fdatasync</c>, over and over.</summary>
+    public static LatencyHistogram Flushes(string directory, TimeProvider time, CancellationToken cancellation)
+    {
+        using var file = Create(directory, "flushes");
+        var record = new byte[RecordBytes];
+        var latencies = new LatencyHistogram();
+        long begin = time.GetTimestamp();
+        for (long at = 0; time.GetElapsedTime(begin) < Each; at += RecordBytes)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            long turn = time.GetTimestamp();
+            RandomAccess.Write(file, record, at);
+            Flush(file);
+            latencies.Add(time.GetElapsedTime(turn).Ticks);
+        }
+        return latencies;
+    }
+
+    public static double SequentialMbPerS(string directory, TimeProvider time, CancellationToken cancellation)
+    {
+        using var file = Create(directory, "sequential");
+        var piece = new byte[PieceBytes];
+        long begin = time.GetTimestamp();
+        for (long at = 0; at < SequentialBytes; at += PieceBytes)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            RandomAccess.Write(file, piece, at);
+        }
+        Flush(file);
+        return SequentialBytes / time.GetElapsedTime(begin).TotalSeconds / 1e6;
+    }
+
+    /// <summary>Gone when it is closed.</summary>
+    internal static SafeFileHandle Create(string directory, string name) =>
+        File.OpenHandle(Path.Combine(directory, name), FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, FileOptions.DeleteOnClose);
+
+    private static void Flush(SafeFileHandle file)
+    {
+        if (FDataSync(file) != 0)
+            throw new IOException($"fdatasync failed: {Marshal.GetLastPInvokeErrorMessage()}");
+    }
+
+    [DllImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
+    private static extern int FDataSync(SafeFileHandle file);
+}
