@@ -51,6 +51,9 @@ public sealed class ChunkServerOptions
     [Range(typeof(TimeSpan), "00:00:01", "3650.00:00:00")]
     public TimeSpan WriterTimeToLive { get; set; } = TimeSpan.FromDays(7);
 
+    /// <summary>How old a copy of the data directory may be at most before the cluster notices that it was put back.</summary>
+    internal TimeSpan GenerationInterval { get; set; } = TimeSpan.FromHours(1);
+
     /// <exception cref="ValidationException">Names the setting, its value and its range.</exception>
     public void Validate() => Validator.ValidateObject(this, new ValidationContext(this), validateAllProperties: true);
 }

@@ -101,7 +101,8 @@ internal sealed class MasterState
                 Invariant.Holds(File(entry.WriterRetired.FileId).RemoveWriter(entry.WriterRetired.Name));
                 break;
             case LogEntry.WhatOneofCase.ServerAdmitted:
-                Servers[new ServerId(entry.ServerAdmitted.ServerId)] = new(entry.ServerAdmitted.Address, entry.ServerAdmitted.Incarnation);
+                Servers[new ServerId(entry.ServerAdmitted.ServerId)] = new(
+                    entry.ServerAdmitted.Address, entry.ServerAdmitted.Incarnation, entry.ServerAdmitted.Generation);
                 break;
             default:
                 throw new IOException("The operation log has an entry that this program does not know: it was written by a newer version of Semel. Start that one.");
@@ -217,7 +218,7 @@ internal sealed class MasterState
         void Line(FormattableString line) => text.Append(line.ToString(CultureInfo.InvariantCulture)).Append('\n');
         Line($"cluster {ClusterId} epoch {Epoch} files<{NextFileId} writers<{NextWriterId} handles<{HandlesEnd}");
         foreach (var (id, server) in Servers)
-            Line($"server {id} at {server.Address} incarnation {server.Incarnation:x16}");
+            Line($"server {id} at {server.Address} incarnation {server.Incarnation:x16} generation {server.Generation}");
         foreach (var node in NamespaceTree.SelfAndBelow(Namespace.Root))
         {
             if (node is not FileNode file)
@@ -239,5 +240,10 @@ internal sealed class MasterState
     }
 }
 
-/// <summary>Where a chunk server was last seen, and which start of it that was.</summary>
-internal readonly record struct AdmittedServer(string Address, ulong Incarnation);
+/// <summary>Where a chunk server was last seen, which start of it that was, and how old its data directory is.</summary>
+/// <param name="Generation">Of the data directory: it only grows, unless an older copy is put back. 0: the server does not count.</param>
+internal readonly record struct AdmittedServer(string Address, ulong Incarnation, ulong Generation)
+{
+    /// <summary>False: whoever says this has an older copy of the data directory, and has forgotten what it voted for since. A generation is logged only after it was durable there.</summary>
+    public bool IsContinuedBy(ulong generation) => generation >= Generation;
+}

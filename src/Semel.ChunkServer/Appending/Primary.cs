@@ -443,6 +443,13 @@ internal sealed class Primary
             _replica.Log.Read(from, buffer.Span[..next]);
             whole = next;
         }
+        // What rotted here must not be held against the secondary that refuses it.
+        var check = new FrameReader(buffer.Span[..whole], from, chain: null);
+        while (check.Read())
+        {
+        }
+        if (check.Fault is not null)
+            _replica.Post(new RotFound(check.Fault));
         return new Payload(buffer, 0, whole);
     }
 

@@ -32,4 +32,10 @@ internal sealed record SealConfirmed(ulong Version, uint Length);
 /// <summary>Delete the replica unless it has promised the version or a higher one. The result says whether it is gone.</summary>
 internal sealed record DeleteWanted(ulong OnlyIfPromisedBelow, TaskCompletionSource<bool> Deleted);
 
+/// <summary>The data directory is an older copy of itself. The result says whether the replica remembers it durably.</summary>
+internal sealed record DistrustWanted(TaskCompletionSource<bool> Remembered);
+
+/// <summary>A reader met bytes that do not verify.</summary>
+internal sealed record RotFound(string Detail);
+
 internal sealed record StopWanted(TaskCompletionSource Stopped);

@@ -1,5 +1,6 @@
 using Google.Protobuf;
 using Semel.Protocol.Buffers;
+using Semel.Protocol.Identity;
 using Semel.Protocol.Messages;
 using Semel.Protocol.Wires;
 using Semel.Simulation.Kernel;
@@ -46,6 +47,10 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
     }
 
     public ValueTask DisposeAsync() => _listener.DisposeAsync();
+
+    /// <inheritdoc cref="SimulatedCluster.Chunks"/>
+    public IEnumerable<(ChunkHandle Handle, IReadOnlyList<SimulatedServer> Holders)> Chunks() => _memory.Files.Values.SelectMany(file => file.Chunks)
+        .Select(c => (new ChunkHandle(c.Handle), (IReadOnlyList<SimulatedServer>)[.. c.Members.Select(m => _cluster.ServerAt(_memory.Servers[m]))]));
 
     public void Handle(IncomingCall call)
     {

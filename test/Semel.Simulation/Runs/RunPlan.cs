@@ -49,6 +49,15 @@ internal enum FaultKind
     /// <summary>Flushes of a chunk server fail for a while.</summary>
     FlushErrors,
 
+    /// <summary>Bytes of a replica rot, on one server for the whole run.</summary>
+    Rot,
+
+    /// <summary>The file of another chunk stands in the place of one, on one server for the whole run.</summary>
+    ForeignFile,
+
+    /// <summary>A copy of a data directory is made, or put back; of one server for the whole run.</summary>
+    RestoreBackup,
+
     /// <summary>The wall clock of a server is set.</summary>
     ClockJump,
 
@@ -110,9 +119,10 @@ internal sealed record RunPlan
         var random = new SimulatedRandom(seed ^ 0x5eed_91a7);
         var durability = random.OneIn(4) ? Durability.Memory : Durability.Group;
         int servers = 3 + (random.OneIn(2) ? random.Below(3) : 0);
+        bool harsh = random.OneIn(3);
         var kinds = Enum.GetValues<FaultKind>()
             .Where(_ => random.OneIn(2))
-            .Where(kind => durability == Durability.Group || kind is not (FaultKind.PowerFailServer or FaultKind.PowerFailAll or FaultKind.PowerFailServerInStep))
+            .Where(kind => !harsh || kind is not (FaultKind.Rot or FaultKind.ForeignFile or FaultKind.RestoreBackup))      // it repairs nothing
             .ToList();
         bool quiet = random.OneIn(10);
         int faults = quiet || kinds.Count == 0 ? 0 : 1 + random.Below(random.OneIn(4) ? 40 : 12);
@@ -148,7 +158,7 @@ internal sealed record RunPlan
                 Tail = random.OneIn(2) ? 0.1 * random.NextDouble() : 0,
                 TailFlush = TimeSpan.FromMilliseconds(1 + random.Below(random.OneIn(5) ? 700 : 40)),
             },
-            HarshMaster = random.OneIn(3),
+            HarshMaster = harsh,
             BareClients = random.OneIn(3),
             Faults = kinds,
             FaultCount = faults,
@@ -167,6 +177,10 @@ internal sealed record RunPlan
         };
         return WithPassingWriters(plan, seed);
     }
+
+    public RunPlan WithoutPassingWriters() => PassingWriters == 0
+        ? this
+        : this with { PassingWriters = 0, WritersPerFile = 2, Shape = Shape with { MaxWritersPerFile = 10_000, WriterTimeToLive = TimeSpan.FromDays(7) } };
 
     private static RunPlan WithPassingWriters(RunPlan plan, ulong seed)
     {

@@ -391,6 +391,32 @@ public class AppendProtocolTests
     }
 
     [Fact]
+    public void A_suspect_replica_stays_one_through_restarts_and_becomes_no_primary()
+    {
+        var cluster = new ScriptedCluster();
+        cluster.Run(async () =>
+        {
+            await cluster.CreateAsync(durability: Durability.Memory);
+            await cluster.GrantAsync(0, 1);
+            await cluster.InitAsync(0, 5, 1);
+            await cluster.AppendAsync(0, 5, 1, 1, "soft");
+            cluster.Kill(0);
+            cluster.Kill(1, losePower: true);
+            cluster.Start(1);
+            await cluster.UntilAsync(async () => await cluster.PromiseAsync(1, 2) is not null);
+            cluster.Kill(1);
+            cluster.Start(1);
+
+            PromiseReply? promise = null;
+            await cluster.UntilAsync(async () => (promise = await cluster.PromiseAsync(1, 3)) is not null);
+            var grant = await cluster.GrantAsync(1, 3, members: [1]);
+
+            Assert.True(promise!.Suspect);
+            Assert.Equal(Status.Stale, grant!.Status);
+        });
+    }
+
+    [Fact]
     public void A_suspect_replica_is_clean_again_when_the_living_primary_has_shown_it_its_log()
     {
         var cluster = new ScriptedCluster();
