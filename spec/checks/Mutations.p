@@ -13,12 +13,12 @@ enum tMutation {
   WINDOW_OVERRUN = 5,               // group 0: no BUSY: the places of frames in flight are pushed out of the window
   ALREADY_COMMITTED_IN_FLIGHT = 6,  // group 100: frames in flight are answered as if they were committed
   OUT_OF_ORDER_BELIEVED = 7,        // group 0: a client believes a primary that was replaced when it says OUT_OF_ORDER
-  FENCED_TOO_SURE = 31,             // group 1500: FENCED means aborted, also when the INIT is in flight or the request came twice
+  FENCED_TOO_SURE = 31,             // group 3000: FENCED means aborted, also when the INIT is in flight or the request came twice
 
   // votes and the watermark
   BALLOT_IGNORED = 8,               // group 200: a secondary takes PREPAREs of any ballot
-  MAJORITY_COMMITS = 9,             // group 200: more than half of the members suffice
-  VOTE_BEFORE_FLUSH = 10,           // group 1000: a secondary votes for what a loss of power may take away
+  MAJORITY_COMMITS = 9,             // group 600: more than half of the members suffice
+  VOTE_BEFORE_FLUSH = 10,           // group 2000: a secondary votes for what a loss of power may take away
   FLUSH_OF_CUT_LOG = 11,            // group 0: a flush that began before a cut is credited to what was written after it
   READERS_SEE_PREPARED = 12,        // group 100: a secondary shows its whole log
 
