@@ -1,5 +1,6 @@
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
+using Semel.ChunkServer.Appending;
 using Semel.ChunkServer.Reading;
 using Semel.ChunkServer.Registration;
 using Semel.ChunkServer.Replicas;
@@ -29,13 +30,14 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
     private IListener? _listener;
     private Task _session = Task.CompletedTask;
     private ulong _masterEpoch;
+    private bool _complained;   // that the generation cannot be raised
 
     private ChunkServerNode(ChunkServerOptions options, IDisk disk, DataDirectory directory, IWire wire, TimeProvider time, Random random, ILogger logger)
     {
         (_options, _disk, _directory, _time, _logger) = (options, disk, directory, time, logger);
         _incarnation = (ulong)random.NextInt64(1, long.MaxValue);
         var services = new ReplicaServices(
-            options, wire, wire.LinkTo(options.MasterAddress), time, random, logger, () => Id ?? default, r => _replicas.Changed(r.Handle));
+            options, wire, wire.LinkTo(options.MasterAddress), time, random, logger, () => Id ?? default, () => _directory.Generation, new PeerPulse(), r => _replicas.Changed(r.Handle));
         _maker = new ReplicaMaker(_replicas, services, disk);
     }
 
@@ -47,6 +49,9 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
 
     /// <summary>Null until it has registered for the first time.</summary>
     public string? ClusterId => _directory.ClusterId;
+
+    /// <summary>Only for tests.</summary>
+    internal IEnumerable<ChunkReport> Reports() => _replicas.All().Select(r => r.Report);
 
     /// <summary>Takes the data directory, opens its replicas, listens, and registers with the master (in the background, for as long as it takes).</summary>
     /// <exception cref="System.ComponentModel.DataAnnotations.ValidationException">A setting is out of range.</exception>
@@ -72,7 +77,7 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
         logger.Started(node.Id ?? default, node.ClusterId ?? "(none yet)", node._replicas.Count, node.Address);
         var session = new MasterSession(
             options, wire.LinkTo(options.MasterAddress), node._replicas, new CommandRunner(node.CarryOutAsync, logger),
-            node.Describe, node.AcceptedAsync, time, random, logger);
+            node.RaiseGenerationAsync, node.Describe, node.AcceptedAsync, time, random, logger);
         node._session = session.RunAsync(node._stopping.Token);
         return node;
     }
@@ -103,6 +108,12 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
                 ToReplica(call, r.Handle);
                 break;
             case InitWriterRequest r:
+                ToReplica(call, r.Handle);
+                break;
+            case EvictWriterRequest r:
+                ToReplica(call, r.Handle);
+                break;
+            case FindWriterRequest r:
                 ToReplica(call, r.Handle);
                 break;
             case PrepareRequest r:
@@ -188,8 +199,10 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
         var fromMaster = epoch < Volatile.Read(ref _masterEpoch) ? Status.Stale : Status.NotFound;
         switch (call.Kind)
         {
-            case MessageKind.Append or MessageKind.InitWriter or MessageKind.Prepare or MessageKind.NewView or MessageKind.ReadFrames:
+            case MessageKind.Append or MessageKind.InitWriter or MessageKind.EvictWriter or MessageKind.Prepare or MessageKind.NewView or MessageKind.ReadFrames:
                 return NotServed.Reply(call.Kind, noChunk);
+            case MessageKind.FindWriter:
+                return new FindWriterReply { Status = Status.NotFound, Detail = noChunk };
             case MessageKind.InspectChunk:
                 return new InspectChunkReply { Status = Status.NotFound };
             case MessageKind.FetchBase:
@@ -235,7 +248,39 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
         ClusterId = _directory.ClusterId ?? "",
         CapacityBytes = (ulong)_disk.CapacityBytes,
         FreeBytes = (ulong)_disk.FreeBytes,
+        Generation = _directory.Generation,
     };
+
+    /// <summary>
+    /// Raises the generation of the data directory, and above <paramref name="known"/> when the directory is an older copy of itself; then every open replica
+    /// is distrusted first. False: the disk does not allow it.
+    /// </summary>
+    private async Task<bool> RaiseGenerationAsync(ulong known)
+    {
+        try
+        {
+            if (known > _directory.Generation)
+            {
+                _logger.DirectoryIsOlder(_directory.Generation, known);
+                foreach (var replica in _replicas.All())
+                {
+                    var remembered = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+                    if (replica.Post(new DistrustWanted(remembered)) && !await remembered.Task)
+                        return false;
+                }
+            }
+            await _directory.SetGenerationAsync(Math.Max(_directory.Generation, known) + 1);
+            _complained = false;
+            return true;
+        }
+        catch (IOException e)
+        {
+            if (!_complained)
+                _logger.GenerationNotRaised(e.Message);
+            _complained = true;
+            return false;
+        }
+    }
 
     private async ValueTask AcceptedAsync(RegisterServerReply reply)
     {

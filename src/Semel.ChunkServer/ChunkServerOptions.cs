@@ -40,9 +40,19 @@ public sealed class ChunkServerOptions
     [Range(16, 1_000_000)]
     public int QueuedAppendsPerChunk { get; set; } = 8192;
 
-    /// <summary>Writers that one file may know; more are refused. Default 10,000.</summary>
+    /// <summary>Writers that one file may know; more are refused, unless some were idle for <see cref="WriterTimeToLive"/>. Default 10,000.</summary>
     [Range(1, 1_000_000)]
     public int MaxWritersPerFile { get; set; } = 10_000;
+
+    /// <summary>
+    /// A writer that was idle for this long is forgotten when a file that knows <see cref="MaxWritersPerFile"/> needs its place for a new one. Who comes back
+    /// under its name then gets an error and never a duplicate. Default 7 days.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:01", "3650.00:00:00")]
+    public TimeSpan WriterTimeToLive { get; set; } = TimeSpan.FromDays(7);
+
+    /// <summary>How old a copy of the data directory may be at most before the cluster notices that it was put back.</summary>
+    internal TimeSpan GenerationInterval { get; set; } = TimeSpan.FromHours(1);
 
     /// <exception cref="ValidationException">Names the setting, its value and its range.</exception>
     public void Validate() => Validator.ValidateObject(this, new ValidationContext(this), validateAllProperties: true);

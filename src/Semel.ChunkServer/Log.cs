@@ -30,6 +30,12 @@ internal static partial class Log
     [LoggerMessage(2010, LogLevel.Error, "The identity that the master gave cannot be kept: {Reason}. The chunk server takes no chunks until it can")]
     public static partial void IdentityNotKept(this ILogger logger, string reason);
 
+    [LoggerMessage(2011, LogLevel.Error, "The data directory is an older copy of itself: it has generation {Generation}, it had {Known}. Its open replicas count for nothing until a primary has shown them its log")]
+    public static partial void DirectoryIsOlder(this ILogger logger, ulong generation, ulong known);
+
+    [LoggerMessage(2012, LogLevel.Error, "The generation of the data directory cannot be raised: {Reason}. It is tried again")]
+    public static partial void GenerationNotRaised(this ILogger logger, string reason);
+
     [LoggerMessage(2101, LogLevel.Information, "Recovery of chunk {Chunk} began in ballot {Ballot}: the log ends at {Tail}, {Committed} of it known committed")]
     public static partial void RecoveryBegan(this ILogger logger, ChunkHandle chunk, Ballot ballot, uint tail, uint committed);
 
@@ -56,6 +62,12 @@ internal static partial class Log
 
     [LoggerMessage(2110, LogLevel.Warning, "Chunk {Chunk}: a call of kind {Kind} could not be carried out: {Reason} The replica goes on when there is space")]
     public static partial void CallLacksSpace(this ILogger logger, ChunkHandle chunk, Protocol.Messages.MessageKind kind, string reason);
+
+    [LoggerMessage(2112, LogLevel.Information, "Chunk {Chunk}: the file forgets {Count} idle writers to make room for new ones")]
+    public static partial void WritersEvicted(this ILogger logger, ChunkHandle chunk, int count);
+
+    [LoggerMessage(2111, LogLevel.Error, "Replica of chunk {Chunk} is damaged: {Fault}. The master repairs it from another replica")]
+    public static partial void ReplicaRotten(this ILogger logger, ChunkHandle chunk, string fault);
 
     [LoggerMessage(2201, LogLevel.Information, "Replica of chunk {Chunk} was deleted")]
     public static partial void ReplicaDeleted(this ILogger logger, ChunkHandle chunk);

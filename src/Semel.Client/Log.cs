@@ -24,6 +24,12 @@ internal static partial class Log
     [LoggerMessage(3105, LogLevel.Warning, "Writer {Writer} on {Path} was closed with {Bytes} bytes unacknowledged. They are in doubt; opening the writer again settles them")]
     public static partial void ClosedInDoubt(this ILogger logger, ulong writer, string path, long bytes);
 
+    [LoggerMessage(3106, LogLevel.Debug, "Writer {Writer} on {Path} was closed")]
+    public static partial void WriterClosed(this ILogger logger, ulong writer, string path);
+
+    [LoggerMessage(3107, LogLevel.Debug, "Writer {Writer} on {Path} was not retired: {Reason}. The file forgets it when it needs the room")]
+    public static partial void WriterNotRetired(this ILogger logger, ulong writer, string path, string reason);
+
     [LoggerMessage(3201, LogLevel.Warning, "Replica {Server} of chunk {Chunk} sent bytes that do not verify: {Fault}. The reader asks another replica")]
     public static partial void ReplicaCorrupt(this ILogger logger, string server, string chunk, string fault);
 

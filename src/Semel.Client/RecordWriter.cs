@@ -24,10 +24,12 @@ public sealed class RecordWriter : IAsyncDisposable
 {
     private readonly RecordAppender _appender;
     private readonly ClientParts _parts;
+    private WriterRetirement? _retirement;
 
-    internal RecordWriter(RecordAppender appender, string path, string name, AppendIdentity identity, ClientParts parts)
+    internal RecordWriter(RecordAppender appender, string path, string name, AppendIdentity identity, WriterRetirement? retirement, ClientParts parts)
     {
         _appender = appender;
+        _retirement = retirement;
         _parts = parts;
         Path = path;
         Name = name;
@@ -138,13 +140,15 @@ public sealed class RecordWriter : IAsyncDisposable
 
     /// <summary>
     /// Flushes for at most <see cref="SemelClientOptions.OperationTimeout"/>; what is not acknowledged by then fails, in doubt. Never throws: call
-    /// <see cref="FlushAsync"/> before in order to know.
+    /// <see cref="FlushAsync"/> before in order to know. A writer without a name is then forgotten by the file, if nothing is in doubt.
     /// </summary>
     public async ValueTask DisposeAsync()
     {
         try
         {
             await _appender.FlushAsync(CancellationToken.None).WaitAsync(_parts.Options.OperationTimeout, _parts.Time);
+            if (Interlocked.Exchange(ref _retirement, null) is { } retirement)
+                await retirement.RunAsync(_appender.Pipeline.Tail, _appender.Pipeline.KnownBallot);
         }
         catch (Exception e) when (e is SemelException or TimeoutException)
         {

@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using Semel.Client.Appending;
 using Semel.Client.Cluster;
+using Semel.Client.Inquiries;
 using Semel.Client.Reading;
 using Semel.Protocol.Messages;
 using Semel.Protocol.Naming;
@@ -175,12 +176,35 @@ public sealed class SemelClient : IAsyncDisposable
     /// <exception cref="PathConflictException">It is a directory.</exception>
     /// <exception cref="WriterFencedException">Another process opened the same name at the same moment.</exception>
     /// <exception cref="TooManyWritersException">The file has as many writers as it may.</exception>
+    /// <exception cref="WriterExpiredException">The file has forgotten how far the writer of that name got.</exception>
     public Task<RecordWriter> OpenWriterAsync(string path, WriterOptions? options = null, CancellationToken cancellationToken = default)
     {
         Check(path);
         options ??= new WriterOptions();
         options.Validate();
         return new WriterOpening(_parts).OpenAsync(path, options, cancellationToken);
+    }
+
+    /// <summary>
+    /// What became of an append whose answer was lost: committed at this place, or aborted for ever, decided now. For a process that does not hold the record any
+    /// more; who does just appends it again under the same name and sequence.
+    /// </summary>
+    /// <param name="path">The file.</param>
+    /// <param name="writerName">The name under which the record was appended.</param>
+    /// <param name="sequence">The record's number in the writer's sequence, from 1.</param>
+    /// <param name="settle">
+    /// True: a record that is not in the file is fenced out of it, and with it every living incarnation of the writer (<see cref="WriterFencedException"/>). False: only look.
+    /// </param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="PathNotFoundException">There is no such file.</exception>
+    /// <exception cref="WriterNotFoundException">The file knows no writer of that name.</exception>
+    public Task<OperationStatus> GetOperationStatusAsync(
+        string path, string writerName, ulong sequence, bool settle = true, CancellationToken cancellationToken = default)
+    {
+        Check(path);
+        ArgumentException.ThrowIfNullOrEmpty(writerName);
+        ArgumentOutOfRangeException.ThrowIfZero(sequence);
+        return new OperationInquiry(_parts, path, writerName).AskAsync(sequence, settle, cancellationToken);
     }
 
     /// <summary>

@@ -16,8 +16,9 @@ public sealed class WriterFencedException : WriterException
 }
 
 /// <summary>
-/// The file has forgotten the writer (it was idle for longer than the cluster remembers). What to do: open the writer again; what the old one had in
-/// doubt cannot be told apart any more, so compare with the file if that matters.
+/// The file has forgotten how far the writer got: it was idle for long, and the file needed its room for others. Nothing was appended. What to do: ask for the
+/// operations that are in doubt (<see cref="SemelClient.GetOperationStatusAsync"/>), then go on under another name, or under this one with
+/// <see cref="WriterOptions.StartAnewIfExpired"/>.
 /// </summary>
 public sealed class WriterExpiredException : WriterException
 {
@@ -34,6 +35,12 @@ public sealed class OperationIdReusedException : WriterException
 public sealed class TooManyWritersException : WriterException
 {
     internal TooManyWritersException(string message) : base(message) { }
+}
+
+/// <summary>The file knows no writer of this name. What to do: check the name; a writer without a name is forgotten once it is closed with nothing in doubt.</summary>
+public sealed class WriterNotFoundException : SemelException
+{
+    internal WriterNotFoundException(string message) : base(message) { }
 }
 
 /// <summary>The primary refused a batch as malformed; a bug, or a client and a server that do not fit. The message has its words.</summary>

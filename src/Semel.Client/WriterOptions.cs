@@ -25,6 +25,12 @@ public sealed class WriterOptions
     /// </summary>
     public string? Name { get; set; }
 
+    /// <summary>
+    /// What to do when the file has forgotten the writer, because it was idle for long and the file needed its room. False (default): fail with a
+    /// <see cref="WriterExpiredException"/>. True: begin again at sequence 1, as a writer that never was; only right if nothing that it appended comes again.
+    /// </summary>
+    public bool StartAnewIfExpired { get; set; }
+
     /// <summary>Default <see cref="Delivery.ExactlyOnce"/>.</summary>
     public Delivery Delivery { get; set; } = Delivery.ExactlyOnce;
 

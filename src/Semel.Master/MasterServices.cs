@@ -33,4 +33,8 @@ internal sealed record MasterServices(
 }
 
 /// <summary>What a call was refused with: a status, and for people what is wrong with which value and what to do.</summary>
-internal readonly record struct Refusal(Status Status, string Detail);
+internal readonly record struct Refusal(Status Status, string Detail)
+{
+    /// <summary>Not 0: the data directory is an older copy of itself, and had this generation.</summary>
+    public ulong KnownGeneration { get; init; }
+}

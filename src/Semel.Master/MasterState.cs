@@ -94,8 +94,15 @@ internal sealed class MasterState
             case LogEntry.WhatOneofCase.WriterRegistered:
                 Apply(entry.WriterRegistered);
                 break;
+            case LogEntry.WhatOneofCase.WriterExpired:
+                Apply(entry.WriterExpired);
+                break;
+            case LogEntry.WhatOneofCase.WriterRetired:
+                Invariant.Holds(File(entry.WriterRetired.FileId).RemoveWriter(entry.WriterRetired.Name));
+                break;
             case LogEntry.WhatOneofCase.ServerAdmitted:
-                Servers[new ServerId(entry.ServerAdmitted.ServerId)] = new(entry.ServerAdmitted.Address, entry.ServerAdmitted.Incarnation);
+                Servers[new ServerId(entry.ServerAdmitted.ServerId)] = new(
+                    entry.ServerAdmitted.Address, entry.ServerAdmitted.Incarnation, entry.ServerAdmitted.Generation);
                 break;
             default:
                 throw new IOException("The operation log has an entry that this program does not know: it was written by a newer version of Semel. Start that one.");
@@ -155,13 +162,28 @@ internal sealed class MasterState
 
     private void Apply(WriterRegistered entry)
     {
-        var file = Namespace.Find(new FileId(entry.FileId));
-        Invariant.Holds(file is not null);
+        var file = File(entry.FileId);
+        var id = new WriterId(entry.Writer);
         var before = file.FindWriter(entry.Name);
-        Invariant.Holds(before is null ? entry.Writer >= NextWriterId : entry.Writer == before.Value.Id.Value);
-        Invariant.Holds(entry.Epoch > (before?.Epoch ?? 0));
+        bool resumed = before?.Id == id;
+        Invariant.Holds(resumed ? entry.Epoch > before!.Value.Epoch && !before.Value.HasExpired : entry.Writer >= NextWriterId);
         NextWriterId = Math.Max(NextWriterId, entry.Writer + 1);
-        file.SetWriter(entry.Name, new Writer(new WriterId(entry.Writer), entry.Epoch));
+        file.SetWriter(entry.Name, new Writer(id, entry.Epoch, entry.Ephemeral, HasExpired: false));
+    }
+
+    private void Apply(WriterExpired entry)
+    {
+        var file = File(entry.FileId);
+        var writer = file.FindWriter(entry.Name);
+        Invariant.Holds(writer is { HasExpired: false });
+        file.SetWriter(entry.Name, writer.Value with { HasExpired = true });
+    }
+
+    private FileNode File(ulong id)
+    {
+        var file = Namespace.Find(new FileId(id));
+        Invariant.Holds(file is not null);
+        return file;
     }
 
     private Chunk Open(ulong handle)
@@ -196,7 +218,7 @@ internal sealed class MasterState
         void Line(FormattableString line) => text.Append(line.ToString(CultureInfo.InvariantCulture)).Append('\n');
         Line($"cluster {ClusterId} epoch {Epoch} files<{NextFileId} writers<{NextWriterId} handles<{HandlesEnd}");
         foreach (var (id, server) in Servers)
-            Line($"server {id} at {server.Address} incarnation {server.Incarnation:x16}");
+            Line($"server {id} at {server.Address} incarnation {server.Incarnation:x16} generation {server.Generation}");
         foreach (var node in NamespaceTree.SelfAndBelow(Namespace.Root))
         {
             if (node is not FileNode file)
@@ -208,7 +230,7 @@ internal sealed class MasterState
             foreach (var chunk in file.Chunks)
                 Line($"  chunk {chunk.Handle} index {chunk.Index} version {chunk.Version} reserved {chunk.Reserved} members {chunk.Members} primary {chunk.Primary} sealed {chunk.SealedLength}");
             foreach (var (name, writer) in file.WritersByName())
-                Line($"  writer {name} id {writer.Id} epoch {writer.Epoch}");
+                Line($"  writer {name} id {writer.Id} epoch {writer.Epoch} ephemeral {writer.IsEphemeral} expired {writer.HasExpired}");
         }
         foreach (var chunk in Chunks())
             Line($"chunk {chunk.Handle} of file {chunk.File.Id}");
@@ -218,5 +240,10 @@ internal sealed class MasterState
     }
 }
 
-/// <summary>Where a chunk server was last seen, and which start of it that was.</summary>
-internal readonly record struct AdmittedServer(string Address, ulong Incarnation);
+/// <summary>Where a chunk server was last seen, which start of it that was, and how old its data directory is.</summary>
+/// <param name="Generation">Of the data directory: it only grows, unless an older copy is put back. 0: the server does not count.</param>
+internal readonly record struct AdmittedServer(string Address, ulong Incarnation, ulong Generation)
+{
+    /// <summary>False: whoever says this has an older copy of the data directory, and has forgotten what it voted for since. A generation is logged only after it was durable there.</summary>
+    public bool IsContinuedBy(ulong generation) => generation >= Generation;
+}

@@ -8,6 +8,20 @@ public sealed class BenchTests
     private static readonly string[] Figures = ["records_per_s", "mb_per_s", "p50_us", "p99_us", "seconds", "max_us"];
 
     [Theory]
+    [InlineData("primary")]
+    [InlineData("secondary")]
+    public async Task Appends_go_on_when_a_chunk_server_is_killed(string victim)
+    {
+        var bench = await Shell.RunAsync("bench", "failover", "--rounds", "1", "--writers", "2", "--victim", victim, "--json");
+
+        Assert.Equal(ExitCode.Done, bench.ExitCode);
+        using var shape = JsonDocument.Parse(bench.Lines.Last());
+        Assert.True(shape.RootElement.GetProperty("verified").GetBoolean());
+        Assert.True(shape.RootElement.GetProperty("records").GetInt64() > 0);
+        Assert.InRange(shape.RootElement.GetProperty("max_ms").GetDouble(), 0.01, 30_000);     // a slow machine is slow; the figure is for people
+    }
+
+    [Theory]
     [InlineData("--durability", "memory")]
     [InlineData("--delivery", "at-least-once", "--verify")]
     [InlineData("--batch", "10")]

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text.Json;
 using Semel.Cli.Clusters;
 using Semel.Cli.Terminal;
@@ -50,8 +49,8 @@ public sealed class DemoTests : IDisposable
             Environment.SetEnvironmentVariable("TMPDIR", begin.Length == 0 ? null : begin);
         }
         await using var _ = demo;
-        await UntilAsync(() => Children(demo.Id).Length == 4);
-        var children = Children(demo.Id);
+        await Processes.UntilAsync(() => Processes.ChildrenOf(demo.Id).Length == 4);
+        var children = Processes.ChildrenOf(demo.Id);
 
         demo.Interrupt();
 
@@ -64,40 +63,17 @@ public sealed class DemoTests : IDisposable
     public async Task Servers_of_a_demonstration_that_is_killed_end_by_themselves()
     {
         await using var demo = Shell.Begin("demo", "--records", "3000000");
-        await UntilAsync(() => Children(demo.Id).Length == 4);
-        var children = Children(demo.Id);
+        await Processes.UntilAsync(() => Processes.ChildrenOf(demo.Id).Length == 4);
+        var children = Processes.ChildrenOf(demo.Id);
 
         await demo.KillAsync();
 
-        await UntilAsync(() => children.All(child => !Directory.Exists($"/proc/{child}")));
+        await Processes.UntilAsync(() => children.All(child => !Directory.Exists($"/proc/{child}")));
     }
 
     [Fact]
     public async Task A_missing_input_is_not_found()
     {
         Assert.Equal(ExitCode.NotFound, (await Shell.RunAsync("demo", "--input", Path.Combine(_directory.Path, "nothing"))).ExitCode);
-    }
-
-    private static int[] Children(int parent) =>
-        File.Exists($"/proc/{parent}/task/{parent}/children")
-            ? [.. Directory.GetDirectories($"/proc/{parent}/task").SelectMany(t => Read(t + "/children").Split(' ', StringSplitOptions.RemoveEmptyEntries)).Select(int.Parse)]
-            : [.. Process.GetProcesses().Select(p => p.Id).Where(id => Read($"/proc/{id}/stat") is { Length: > 0 } stat && stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[1] == $"{parent}")];
-
-    private static string Read(string file)
-    {
-        try
-        {
-            return File.ReadAllText(file);
-        }
-        catch (IOException)
-        {
-            return "";
-        }
-    }
-
-    private static async Task UntilAsync(Func<bool> condition)
-    {
-        while (!condition())
-            await Task.Delay(20, TestContext.Current.CancellationToken);
     }
 }

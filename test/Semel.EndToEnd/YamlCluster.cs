@@ -8,22 +8,29 @@ internal sealed class YamlCluster : IAsyncDisposable
     private readonly string _directory;
     private readonly ServerProcess?[] _servers;
 
-    private YamlCluster(string directory, int chunkServers)
+    private YamlCluster(string directory, int chunkServers, string[] masterLines)
     {
+        MasterLines = masterLines;
         _directory = directory;
         _servers = new ServerProcess?[chunkServers + 1];
     }
 
     public string Master { get; private set; } = "";
 
-    public static async Task<YamlCluster> StartAsync(string directory, int chunkServers)
+    /// <summary>Lines for the master's file, as of its next start.</summary>
+    public string[] MasterLines { get; set; }
+
+    /// <param name="masterLines">Lines for the master's file, such as <c>repair_grace: 1s</c>.</param>
+    public static async Task<YamlCluster> StartAsync(string directory, int chunkServers, params string[] masterLines)
     {
-        var cluster = new YamlCluster(directory, chunkServers);
+        var cluster = new YamlCluster(directory, chunkServers, masterLines);
         await cluster.StartAsync(0, "127.0.0.1:0");
         cluster.Master = cluster._servers[0]!.Address;
         await Task.WhenAll(Enumerable.Range(1, chunkServers).Select(i => cluster.StartAsync(i, "127.0.0.1:0")));
         return cluster;
     }
+
+    public string AddressOf(int server) => _servers[server]!.Address;
 
     public Task KillAsync(int server) => _servers[server]!.KillAsync();
 
@@ -44,7 +51,7 @@ internal sealed class YamlCluster : IAsyncDisposable
     {
         string role = server == 0 ? "master" : "chunkserver";
         string file = Path.Combine(_directory, $"{role}{server}.yaml");
-        string own = server == 0 ? "chunk_size: 1MiB\nhttp: none" : $"master: {Master}";
+        string own = server == 0 ? "chunk_size: 1MiB\nhttp: none\n" + string.Join('\n', MasterLines) : $"master: {Master}";
         await File.WriteAllTextAsync(file, $"bind: {address}\ndata: {Path.Combine(_directory, $"{role}{server}")}\nlog_level: warning\n{own}\n");
         _servers[server] = await ServerProcess.StartAsync($"{role}{server}", [role, "--config", file], TimeProvider.System, TestContext.Current.CancellationToken);
     }

@@ -1,15 +1,26 @@
 using System.Diagnostics;
 using System.Globalization;
 using Semel.Simulation.Kernel;
+using Semel.Simulation.PlantedBugs;
 using Semel.Simulation.Runs;
 
-// semel-simulation --seed S --runs N [--seconds T] [--trace FILE] [--keep-going] [--hashes]
+// semel-simulation --seed S --runs N [--seconds T] [--trace FILE] [--keep-going] [--hashes] [circumstances, see there]
+// semel-simulation planted-bugs [NAME...] [--seeds N]
 string? Option(string name) => Array.IndexOf(args, name) is >= 0 and var at && at + 1 < args.Length ? args[at + 1] : null;
 bool Flag(string name) => args.Contains(name);
+
+if (args is ["planted-bugs", ..])
+{
+    var bugs = Catalogue.All.Where(bug => args.Contains(bug.Name)).ToArray();
+    using var planting = new Planting(Planting.FindRoot(), int.Parse(Option("--seeds") ?? "500", CultureInfo.InvariantCulture), Console.Out);
+    return planting.Run(bugs.Length > 0 ? bugs : Catalogue.All) ? 0 : 1;
+}
 
 ulong first = ulong.Parse(Option("--seed") ?? "1", CultureInfo.InvariantCulture);
 long runs = long.Parse(Option("--runs") ?? (Option("--seconds") is null ? "100" : "1000000000"), CultureInfo.InvariantCulture);
 double seconds = double.Parse(Option("--seconds") ?? "1e9", CultureInfo.InvariantCulture);
+
+var circumstances = Circumstances.Parse(args);
 
 var clock = Stopwatch.StartNew();
 var coverage = new SortedDictionary<string, long>(StringComparer.Ordinal);
@@ -25,7 +36,7 @@ for (; done < runs && clock.Elapsed.TotalSeconds < seconds; done++)
 {
     ulong seed = first + (ulong)done;
     using var trace = Option("--trace") is { } file ? new StreamWriter(file) : null;
-    var result = RandomRun.Run(seed, trace);
+    var result = RandomRun.Run(seed, trace, circumstances);
     acknowledged += result.Acknowledged;
     events += result.Events;
     virtualSeconds += result.VirtualTime.TotalSeconds;
@@ -48,7 +59,7 @@ for (; done < runs && clock.Elapsed.TotalSeconds < seconds; done++)
         continue;
     violations++;
     Console.WriteLine($"seed {seed} (hash {result.TraceHash:x16}): {result.Failure}");
-    Console.WriteLine($"  replay: eng/simulate.sh --seed {seed} --runs 1 --trace simulation.log");
+    Console.WriteLine($"  replay: eng/simulate.sh --seed {seed} --runs 1 --trace simulation.log{circumstances}");
     if (!Flag("--keep-going"))
     {
         done++;

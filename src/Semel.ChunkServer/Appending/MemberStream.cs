@@ -9,10 +9,13 @@ namespace Semel.ChunkServer.Appending;
 /// Installing --voted for the view--> Following --NEED_VIEW--> Installing
 /// </code>
 /// </summary>
-internal sealed class MemberStream(ServerAddress server, ILink link)
+internal sealed class MemberStream(ServerAddress server, ILink link, PeerPulse.Beat pulse)
 {
     public ServerAddress Server { get; } = server;
     public ILink Link { get; } = link;
+
+    /// <summary>Of the whole server, whatever chunk it answers for.</summary>
+    public PeerPulse.Beat Pulse { get; } = pulse;
 
     /// <summary>The view has been voted for in the primary's ballot.</summary>
     public bool Following { get; private set; }

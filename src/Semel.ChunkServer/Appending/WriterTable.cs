@@ -23,7 +23,10 @@ internal sealed class WriterEntry
     private WindowOfPlaces _places;
     private int _oldest;
 
-    public uint Epoch { get; set; }
+    public uint Epoch { get; private set; }
+
+    /// <summary>Time of its last frame, milliseconds since 1970.</summary>
+    public long LastActiveMs { get; private set; }
 
     /// <summary>The last sequenced record; 0: none.</summary>
     public ulong LastSequence { get; private set; }
@@ -35,8 +38,11 @@ internal sealed class WriterEntry
 
     public BatchPlace? Newest => PlaceCount == 0 ? null : Place(PlaceCount - 1);
 
+    public void Begin(uint epoch, long timeMs) => (Epoch, LastActiveMs) = (epoch, timeMs);
+
     public void Add(in BatchPlace place)
     {
+        LastActiveMs = place.TimeMs;
         if (PlaceCount == Window)
             _oldest = (_oldest + 1) % Window;
         else
@@ -58,7 +64,7 @@ internal sealed class WriterEntry
         return false;
     }
 
-    internal void Restore(ulong lastSequence) => LastSequence = lastSequence;
+    internal void Restore(ulong lastSequence, uint epoch, long lastActiveMs) => (LastSequence, Epoch, LastActiveMs) = (lastSequence, epoch, lastActiveMs);
 
     [InlineArray(Window)]
     private struct WindowOfPlaces
@@ -76,22 +82,23 @@ internal sealed class WriterEntry
 /// The base's bytes, little endian:
 /// <code>
 /// off size
-///   0    4  magic 'S' 'B' 'A' '1'
+///   0    4  magic 'S' 'B' 'A' '2'
 ///   4    4  number of writers
 ///   8    8  records in the file so far
 ///  16    8  bytes of those records, without their length prefixes
 ///  24    8  time of the last frame, milliseconds since 1970
-///  32       writers in the order of their ids:
-///           u64 id, u64 last sequence, u32 epoch, u32 places, then the places, oldest first:
+///  32    8  highest id of a writer that was evicted; 0: none
+///  40       writers in the order of their ids:
+///           u64 id, u64 last sequence, u64 time of its last frame, u32 epoch, u32 places, then the places, oldest first:
 ///           u64 first sequence, u64 chunk index, u64 time, u32 record count, u32 payload CRC, u32 offset, u32 zero
 /// </code>
 /// An empty table of an empty file has no bytes at all. The digest of a base is the CRC32C of its bytes.
 /// </remarks>
 internal sealed class WriterTable
 {
-    private const uint Magic = 0x31414253;
-    private const int HeaderBytes = 32;
-    private const int WriterBytes = 24;
+    private const uint Magic = 0x32414253;
+    private const int HeaderBytes = 40;
+    private const int WriterBytes = 32;
     private const int PlaceBytes = 40;
 
     private readonly Dictionary<WriterId, WriterEntry> _writers = [];
@@ -106,6 +113,16 @@ internal sealed class WriterTable
 
     /// <summary>Time of the last frame.</summary>
     public long LastTimeMs { get; private set; }
+
+    /// <summary>
+    /// The highest id that was evicted; 0: none. Ids grow, so an unknown writer above it is new. One that is not above it may be a late echo of an evicted
+    /// one, whose sequences would begin again: it is never taken in.
+    /// </summary>
+    public WriterId HighestEvicted { get; private set; }
+
+    /// <summary>Writers whose last frame is from before the time, the longest idle first.</summary>
+    public IReadOnlyList<(WriterId Writer, uint Epoch)> IdleSince(long timeMs, int atMost) =>
+        [.. _writers.Where(w => w.Value.LastActiveMs < timeMs).OrderBy(w => w.Value.LastActiveMs).ThenBy(w => w.Key).Take(atMost).Select(w => (w.Key, w.Value.Epoch))];
 
     public bool TryGet(WriterId writer, [NotNullWhen(true)] out WriterEntry? entry) => _writers.TryGetValue(writer, out entry);
 
@@ -127,22 +144,30 @@ internal sealed class WriterTable
                 return;
             case FrameKind.InitWriter:
                 if (!_writers.TryGetValue(frame.Writer, out var initialised))
+                {
+                    Invariant.Holds(frame.Writer > HighestEvicted);
                     _writers[frame.Writer] = initialised = new WriterEntry();
+                }
                 Invariant.Holds(frame.Epoch > initialised.Epoch);
-                initialised.Epoch = frame.Epoch;
+                initialised.Begin(frame.Epoch, frame.TimeMs);
                 return;
             case FrameKind.EvictWriter:
-                _writers.Remove(frame.Writer);
+                Invariant.Holds(_writers.Remove(frame.Writer));
+                if (frame.Writer > HighestEvicted)
+                    HighestEvicted = frame.Writer;
                 return;
             default:
                 return;
         }
     }
 
-    /// <summary>The bytes that the next chunk starts from.</summary>
-    public byte[] ToBase()
+    /// <summary>The bytes that the next chunk starts from, after the SEAL.</summary>
+    public byte[] ToBase() => ToBase(LastTimeMs);
+
+    /// <summary>As the other, ahead of the SEAL, which will have this time.</summary>
+    public byte[] ToBase(long sealTimeMs)
     {
-        if (_writers.Count == 0 && FileRecords == 0)
+        if (_writers.Count == 0 && FileRecords == 0 && HighestEvicted == default)
             return [];
         var ids = _writers.Keys.ToArray();
         Array.Sort(ids);
@@ -155,15 +180,17 @@ internal sealed class WriterTable
         BinaryPrimitives.WriteUInt32LittleEndian(rest[4..], (uint)ids.Length);
         BinaryPrimitives.WriteUInt64LittleEndian(rest[8..], FileRecords);
         BinaryPrimitives.WriteUInt64LittleEndian(rest[16..], FilePayloadBytes);
-        BinaryPrimitives.WriteInt64LittleEndian(rest[24..], LastTimeMs);
+        BinaryPrimitives.WriteInt64LittleEndian(rest[24..], sealTimeMs);
+        BinaryPrimitives.WriteUInt64LittleEndian(rest[32..], HighestEvicted.Value);
         rest = rest[HeaderBytes..];
         foreach (var id in ids)
         {
             var entry = _writers[id];
             BinaryPrimitives.WriteUInt64LittleEndian(rest, id.Value);
             BinaryPrimitives.WriteUInt64LittleEndian(rest[8..], entry.LastSequence);
-            BinaryPrimitives.WriteUInt32LittleEndian(rest[16..], entry.Epoch);
-            BinaryPrimitives.WriteUInt32LittleEndian(rest[20..], (uint)entry.PlaceCount);
+            BinaryPrimitives.WriteInt64LittleEndian(rest[16..], entry.LastActiveMs);
+            BinaryPrimitives.WriteUInt32LittleEndian(rest[24..], entry.Epoch);
+            BinaryPrimitives.WriteUInt32LittleEndian(rest[28..], (uint)entry.PlaceCount);
             rest = rest[WriterBytes..];
             for (int i = 0; i < entry.PlaceCount; i++)
             {
@@ -202,10 +229,11 @@ internal sealed class WriterTable
         result.FileRecords = BinaryPrimitives.ReadUInt64LittleEndian(bytes[8..]);
         result.FilePayloadBytes = BinaryPrimitives.ReadUInt64LittleEndian(bytes[16..]);
         result.LastTimeMs = BinaryPrimitives.ReadInt64LittleEndian(bytes[24..]);
+        result.HighestEvicted = new WriterId(BinaryPrimitives.ReadUInt64LittleEndian(bytes[32..]));
         var rest = bytes[HeaderBytes..];
         for (uint w = 0; w < writers; w++)
         {
-            uint places = rest.Length < WriterBytes ? uint.MaxValue : BinaryPrimitives.ReadUInt32LittleEndian(rest[20..]);
+            uint places = rest.Length < WriterBytes ? uint.MaxValue : BinaryPrimitives.ReadUInt32LittleEndian(rest[28..]);
             if (places > WriterEntry.Window || rest.Length < WriterBytes + places * PlaceBytes)
             {
                 fault = $"writer {w} of {writers} is cut short";
@@ -213,7 +241,9 @@ internal sealed class WriterTable
             }
             var id = new WriterId(BinaryPrimitives.ReadUInt64LittleEndian(rest));
             ulong last = BinaryPrimitives.ReadUInt64LittleEndian(rest[8..]);
-            var entry = new WriterEntry { Epoch = BinaryPrimitives.ReadUInt32LittleEndian(rest[16..]) };
+            long lastActive = BinaryPrimitives.ReadInt64LittleEndian(rest[16..]);
+            uint epoch = BinaryPrimitives.ReadUInt32LittleEndian(rest[24..]);
+            var entry = new WriterEntry();
             rest = rest[WriterBytes..];
             for (uint i = 0; i < places; i++)
             {
@@ -226,7 +256,7 @@ internal sealed class WriterTable
                     BinaryPrimitives.ReadInt64LittleEndian(rest[16..])));
                 rest = rest[PlaceBytes..];
             }
-            entry.Restore(last);
+            entry.Restore(last, epoch, lastActive);
             if (!result._writers.TryAdd(id, entry))
             {
                 fault = $"writer {id} comes twice";

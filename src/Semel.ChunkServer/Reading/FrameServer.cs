@@ -77,6 +77,8 @@ internal static class FrameServer
             return new Payload(buffer, 0, good);    // the reader comes back for the rest and is told then
         buffer.Release();
         bool boundary = IsBoundary(replica, request.Offset);
+        if (boundary)
+            replica.Post(new RotFound(check.Fault ?? $"at offset {request.Offset}: no readable frame header"));
         reply.Status = boundary ? ReadStatus.ReadCorrupt : ReadStatus.ReadNotABoundary;
         reply.Detail = boundary
             ? $"Chunk {replica.Handle} does not verify {check.Fault ?? $"at offset {request.Offset}: no readable frame header"}. Read another replica."

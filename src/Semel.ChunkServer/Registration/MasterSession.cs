@@ -17,6 +17,7 @@ internal sealed class MasterSession(
     ILink master,
     ReplicaRegistry replicas,
     CommandRunner commands,
+    Func<ulong, Task<bool>> raiseGeneration,
     Func<RegisterServerRequest> describe,
     Func<RegisterServerReply, ValueTask> accepted,
     TimeProvider time,
@@ -24,7 +25,8 @@ internal sealed class MasterSession(
     ILogger logger)
 {
     private const int ReportsPerPage = 5000;
-    private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(3);
+    // Well below the silence after which the master takes a server for dead: one lost answer is no death.
+    private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
 
@@ -32,6 +34,7 @@ internal sealed class MasterSession(
     private readonly List<CommandResult> _results = [];
     private TimeSpan _interval = options.HeartbeatInterval;
     private bool _complained;
+    private long? _generationRaisedAt;  // null: not since the start
 
     public async Task RunAsync(CancellationToken cancellation)
     {
@@ -65,10 +68,18 @@ internal sealed class MasterSession(
                 PrepareFullReport();
                 return request.Incarnation;
             }
-            if (reply is not { Status: Status.Ok })
+            if (reply is { Status: Status.Conflict } && reply.KnownGeneration > request.Generation)
+                await RaiseGenerationAsync(reply.KnownGeneration);
+            else if (reply is not { Status: Status.Ok })
                 Complain(reply, result);
             await Task.Delay(Jittered(pause), time, cancellation);
         }
+    }
+
+    private async Task RaiseGenerationAsync(ulong known)
+    {
+        if (await raiseGeneration(known))
+            _generationRaisedAt = time.GetTimestamp();
     }
 
     /// <summary>False: the identity did not get onto the disk. It is asked for again, under the same address.</summary>
@@ -91,6 +102,9 @@ internal sealed class MasterSession(
         int failures = 0;
         for (ulong sequence = 1; ; sequence++)
         {
+            // Only while the master takes it for the same directory: an older copy must not catch up by itself.
+            if (_generationRaisedAt is not { } raised || time.GetElapsedTime(raised) > options.GenerationInterval)
+                await RaiseGenerationAsync(known: 0);
             var request = NextHeartbeat(incarnation, sequence);
             var result = await master.CallAsync(MessageKind.Heartbeat, request, Payload.Empty, CallTimeout, cancellation);
             result.Payload.Release();
@@ -132,6 +146,7 @@ internal sealed class MasterSession(
             Sequence = sequence,
             CapacityBytes = about.CapacityBytes,
             FreeBytes = about.FreeBytes,
+            Generation = about.Generation,
         };
         if (_fullReport.Count > 0 || sequence == 1)
         {

@@ -36,6 +36,7 @@ internal sealed class Replica
     private bool _flushing;
     private bool _sealRecorded;
     private bool _suspect;
+    private bool _rotten;
     private string? _failure;
     private Primary? _primary;
     private ITimer? _backgroundFlush;
@@ -51,7 +52,7 @@ internal sealed class Replica
         (_promised, _lastView) = (metadata.Promised, metadata.LastView);
         Committed = Math.Min(Math.Max(log.CommittedHint, metadata.Committed), log.Tail);
         _sealRecorded = IsSealed && metadata.Sealed;
-        _suspect = found && InMemory && !_sealRecorded && metadata.BootId != log.Files.BootId;
+        _suspect = found && !_sealRecorded && (metadata.BootId == ChunkMetadata.Distrusted || (InMemory && metadata.BootId != log.Files.BootId));
         Watch = new CommitWatch(Bound());
         _report = MakeReport();
         _ = RunAsync(found);
@@ -199,7 +200,11 @@ internal sealed class Replica
         {
             case MessageKind.Append:
             case MessageKind.InitWriter:
+            case MessageKind.EvictWriter:
                 TakeAppend(call);
+                break;
+            case MessageKind.FindWriter:
+                TakeFindWriter(call, (FindWriterRequest)call.Header);
                 break;
             case MessageKind.Prepare:
                 TakePrepare(call, (PrepareRequest)call.Header);
@@ -240,6 +245,9 @@ internal sealed class Replica
             case MemberAnswered late:
                 late.Result.Payload.Release();
                 break;
+            case WritersExpired expired when expired.Asker == _primary:
+                _primary.TakeExpired(expired);
+                break;
             case PrimaryTick tick when tick.Primary == _primary:
                 _primary.TakeTick();
                 break;
@@ -256,6 +264,12 @@ internal sealed class Replica
             case SealConfirmed seal when Log.EndsInSeal && Log.Tail == seal.Length && _lastView.Version == seal.Version:
                 Commit(Math.Min(Log.Tail, Held));
                 break;
+            case RotFound rot:
+                TakeRot(rot);
+                break;
+            case DistrustWanted distrust:
+                await DistrustAsync(distrust);
+                break;
             case DeleteWanted delete:
                 await DeleteAsync(delete);
                 break;
@@ -269,7 +283,12 @@ internal sealed class Replica
 
     private void TakeAppend(IncomingCall call)
     {
-        ulong known = call.Header is AppendRequest append ? append.KnownBallot : ((InitWriterRequest)call.Header).KnownBallot;
+        ulong known = call.Header switch
+        {
+            AppendRequest append => append.KnownBallot,
+            InitWriterRequest init => init.KnownBallot,
+            _ => ((EvictWriterRequest)call.Header).KnownBallot,
+        };
         if (_primary is not null && (known > _primary.Ballot.Value || _primary.LeaseIsOver))
             StepDown(known > _primary.Ballot.Value ? $"a client has met ballot {new Ballot(known)}" : "the lease ran out");
         if (_primary is not null)
@@ -278,6 +297,24 @@ internal sealed class Replica
             call.Reply(new AppendReply { Status = AppendStatus.Sealed, Ballot = _lastView.Value, ChunkIndex = Log.Chunk.Index });
         else
             call.Reply(new AppendReply { Status = AppendStatus.NotPrimary, Ballot = _lastView.Value });
+    }
+
+    /// <summary>
+    /// What the file knows of a writer where this chunk begins, and, if this replica can tell for sure, where it ends: an open chunk's end is known
+    /// to its active primary under a lease only.
+    /// </summary>
+    private void TakeFindWriter(IncomingCall call, FindWriterRequest request)
+    {
+        var writer = new WriterId(request.Writer);
+        var reply = new FindWriterReply { Status = Status.Ok, Ballot = _lastView.Value };
+        bool read = WriterTable.TryRead(Log.Files.BaseBytes, out var atStart, out _);
+        Invariant.Holds(read);
+        if (atStart!.TryGet(writer, out var entry))
+            reply.AtStart = new WriterStanding { Epoch = entry.Epoch, LastSequence = entry.LastSequence };
+        reply.Ends = IsSealed || _primary is { IsActive: true, LeaseIsOver: false };
+        if (reply.Ends && Log.Table.TryGet(writer, out entry))
+            reply.AtEnd = new WriterStanding { Epoch = entry.Epoch, LastSequence = _primary?.CommittedSequenceOf(entry) ?? entry.LastSequence };
+        call.Reply(reply);
     }
 
     private void TakeSealChunk(IncomingCall call, SealChunkRequest request)
@@ -439,7 +476,8 @@ internal sealed class Replica
         {
             await Log.Files.FlushAsync();
             Held = Log.Tail;
-            await Log.Files.WriteMetadataAsync(_promised, _lastView, Committed, IsSealed);
+            // A suspect stays one through restarts, until it has been shown the log.
+            await Log.Files.WriteMetadataAsync(_promised, _lastView, Committed, IsSealed, _suspect ? Log.Files.Metadata.BootId : null);
             ReportChange();
         }
         call.Reply(new PromiseReply
@@ -451,6 +489,7 @@ internal sealed class Replica
             Committed = Committed,
             Suspect = _suspect,
             Damaged = IsDamaged,
+            Generation = _services.Generation(),
         });
     }
 
@@ -471,6 +510,11 @@ internal sealed class Replica
             });
             return;
         }
+        if (HasForgottenSince(request) is { } forgotten)
+        {
+            call.Reply(new GrantReply { Status = Status.Stale, Detail = forgotten });
+            return;
+        }
         if (request.Members.Count(m => m.ServerId == _services.Self().Value) != 1)
         {
             call.Reply(new GrantReply { Status = Status.Stale, Detail = $"This is chunk server {_services.Self()}, which is no member of that configuration." });
@@ -487,6 +531,16 @@ internal sealed class Replica
         call.Reply(new GrantReply { Status = Status.Ok });
         StartPrimary(new Primary(this, _services, ballot, [.. request.Members], (int)request.MinMembers, request.Seal,
             _services.Time.GetTimestamp() + TimestampsIn(TimeSpan.FromMilliseconds(request.LeaseMs))));
+    }
+
+    /// <summary>Not null: what promised to be this primary knew more than this replica does now.</summary>
+    private string? HasForgottenSince(GrantRequest request)
+    {
+        if (_suspect && !request.Unclean)
+            return "This replica may have forgotten what it voted for.";
+        if (_services.Generation() < request.Generation)
+            return "The data directory is older than the one that promised.";
+        return null;
     }
 
     private void TakeFetchBase(IncomingCall call, FetchBaseRequest request)
@@ -664,7 +718,43 @@ internal sealed class Replica
     // ---- Reports
 
     /// <summary>Bytes that were durable once are not here any more.</summary>
-    private bool IsDamaged => Log.CommittedHint > Log.Tail;
+    private bool IsDamaged => _rotten || Log.CommittedHint > Log.Tail;
+
+    /// <summary>From now on this replica counts as damaged: others go on without it, and it is replaced.</summary>
+    private void TakeRot(RotFound rot)
+    {
+        if (_rotten)
+            return;
+        _rotten = true;
+        _services.Logger.ReplicaRotten(Handle, rot.Detail);
+        if (_primary is not null)
+            StepDown("its bytes do not verify");
+        ReportChange();
+    }
+
+    /// <summary>
+    /// An older copy of this replica was put back: what it voted for since is missing. It counts for nothing until a living primary has shown it the log. A sealed one
+    /// never changes, however old it is.
+    /// </summary>
+    private async ValueTask DistrustAsync(DistrustWanted distrust)
+    {
+        try
+        {
+            if (!_sealRecorded)
+            {
+                if (_primary is not null)
+                    StepDown("the data directory is an older copy of itself");
+                _suspect = true;
+                await Log.Files.WriteMetadataAsync(_promised, _lastView, Committed, IsSealed, ChunkMetadata.Distrusted);
+                ReportChange();
+            }
+            distrust.Remembered.TrySetResult(true);
+        }
+        catch (IOException)
+        {
+            distrust.Remembered.TrySetResult(false);
+        }
+    }
 
     private void ReportChange()
     {
@@ -761,12 +851,14 @@ internal sealed class Replica
         {
             (what as StopWanted)?.Stopped.TrySetResult();
             (what as DeleteWanted)?.Deleted.TrySetResult(false);
+            (what as DistrustWanted)?.Remembered.TrySetResult(false);
             return;
         }
         string detail = reason ?? (_failure is null ? $"The replica of chunk {Handle} is going away." : $"The replica of chunk {Handle} has failed: {_failure}");
         call.Reply(call.Kind switch
         {
-            MessageKind.Append or MessageKind.InitWriter => new AppendReply { Status = AppendStatus.NotPrimary, Detail = detail },
+            MessageKind.Append or MessageKind.InitWriter or MessageKind.EvictWriter => new AppendReply { Status = AppendStatus.NotPrimary, Detail = detail },
+            MessageKind.FindWriter => new FindWriterReply { Status = Status.Unavailable, Detail = detail },
             MessageKind.Prepare or MessageKind.NewView => new Vote { Status = VoteStatus.IoError, Detail = detail },
             MessageKind.Promise => new PromiseReply { Status = Status.DiskFailed, Detail = detail },
             MessageKind.Grant => new GrantReply { Status = Status.Unavailable, Detail = detail },

@@ -1,4 +1,5 @@
 using Semel.ChunkServer.Appending;
+using Semel.Protocol.Identity;
 using Semel.Protocol.Wires;
 
 namespace Semel.ChunkServer.Replicas;
@@ -17,6 +18,9 @@ internal sealed record PrimaryTick(Primary Primary);
 /// <summary>The master knows of a newer configuration.</summary>
 internal sealed record PrimaryReplaced(Primary Primary);
 
+/// <summary>The master's answer about idle writers: whether it has closed their names.</summary>
+internal sealed record WritersExpired(Primary Asker, IReadOnlyList<(WriterId Writer, uint Epoch)> Asked, bool Expired);
+
 /// <summary>Memory durability: written bytes have waited long enough for a flush.</summary>
 internal sealed record BackgroundFlushDue;
 
@@ -27,5 +31,11 @@ internal sealed record SealConfirmed(ulong Version, uint Length);
 
 /// <summary>Delete the replica unless it has promised the version or a higher one. The result says whether it is gone.</summary>
 internal sealed record DeleteWanted(ulong OnlyIfPromisedBelow, TaskCompletionSource<bool> Deleted);
+
+/// <summary>The data directory is an older copy of itself. The result says whether the replica remembers it durably.</summary>
+internal sealed record DistrustWanted(TaskCompletionSource<bool> Remembered);
+
+/// <summary>A reader met bytes that do not verify.</summary>
+internal sealed record RotFound(string Detail);
 
 internal sealed record StopWanted(TaskCompletionSource Stopped);

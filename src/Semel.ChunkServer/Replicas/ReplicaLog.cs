@@ -87,7 +87,7 @@ internal sealed class ReplicaLog
         cutReason = null;
         if (!WriterTable.TryRead(files.BaseBytes, out var table, out fault))
             return false;
-        if (files.Metadata.Sealed && files.Metadata.Committed == files.Length)
+        if (files.Metadata.Sealed && files.Metadata.Committed == files.Length && IsOfItsChunk(files))
         {
             // Its bytes are verified whenever they are read; a start must not wait for that.
             log = new ReplicaLog(files, null) { Tail = files.Length, EndsInSeal = true, CommittedHint = files.Length };
@@ -101,6 +101,13 @@ internal sealed class ReplicaLog
             files.Cut(log.Tail);
         }
         return true;
+    }
+
+    /// <summary>The first frame tells which chunk the file belongs to. A reader that begins in the middle could not tell.</summary>
+    private static bool IsOfItsChunk(ChunkFiles files)
+    {
+        Span<byte> first = stackalloc byte[FrameHeader.Size];
+        return FrameHeader.TryRead(first[..files.Read(0, first)], out var header, out _) && header.Chain == FrameHeader.ChainSeed(files.Metadata.Chunk.Handle);
     }
 
     /// <summary>The next block of frames from the primary or a source: all of it verifies and is written, or nothing.</summary>

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Semel.ChunkServer.Appending;
 using Semel.Protocol.Identity;
 using Semel.Protocol.Wires;
 
@@ -6,6 +7,8 @@ namespace Semel.ChunkServer.Replicas;
 
 /// <summary>What every replica of a server uses and none owns.</summary>
 /// <param name="Self">This server's id; 0 until it has registered.</param>
+/// <param name="Generation">Of this server's data directory.</param>
+/// <param name="Peers">Which other servers answer.</param>
 /// <param name="ReportChanged">Tells the heartbeat that the replica's report is worth sending.</param>
 internal sealed record ReplicaServices(
     ChunkServerOptions Options,
@@ -15,4 +18,6 @@ internal sealed record ReplicaServices(
     Random Random,
     ILogger Logger,
     Func<ServerId> Self,
+    Func<ulong> Generation,
+    PeerPulse Peers,
     Action<Replica> ReportChanged);

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using Semel.Cli.Terminal;
@@ -17,12 +18,14 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     private readonly Process _process;
     private readonly Task _errors;
+    private readonly StreamWriter? _log;
     private readonly Queue<string> _lastErrors = new();   // guarded by itself
 
-    private ServerProcess(string name, Process process)
+    private ServerProcess(string name, Process process, string? logFile)
     {
         Name = name;
         _process = process;
+        _log = logFile is null ? null : new StreamWriter(logFile, append: true) { AutoFlush = true };
         _errors = CollectErrorsAsync();
     }
 
@@ -45,14 +48,16 @@ internal sealed class ServerProcess : IAsyncDisposable
     }
 
     /// <summary>Starts <c>semel ARGUMENTS</c> and waits until it takes calls.</summary>
+    /// <param name="logFile">Gets what it writes to standard error, after what is there already; null: only the last lines are kept, in memory.</param>
     /// <exception cref="CommandException">It ended before that, or took too long.</exception>
-    public static async Task<ServerProcess> StartAsync(string name, IEnumerable<string> arguments, TimeProvider time, CancellationToken cancellation)
+    public static async Task<ServerProcess> StartAsync(
+        string name, IEnumerable<string> arguments, TimeProvider time, CancellationToken cancellation, string? logFile = null)
     {
         var start = OwnProgram.Start([.. arguments, "--json", "--while-stdin-is-open"]);
         start.RedirectStandardInput = true;
         start.RedirectStandardOutput = true;
         start.RedirectStandardError = true;
-        var server = new ServerProcess(name, Process.Start(start)!);
+        var server = new ServerProcess(name, Process.Start(start)!, logFile);
         try
         {
             string? line = await server._process.StandardOutput.ReadLineAsync(cancellation).AsTask().WaitAsync(TimeSpan.FromSeconds(60), time, cancellation);
@@ -81,6 +86,34 @@ internal sealed class ServerProcess : IAsyncDisposable
         await _process.WaitForExitAsync();
     }
 
+    /// <summary>
+    /// Stops it with SIGSTOP until the result is disposed. A shell does both and waits in between for a pipe from here to close, so that the server goes on
+    /// (and finds its standard input closed) also when this process is killed meanwhile.
+    /// </summary>
+    public async Task<IAsyncDisposable> PauseAsync()
+    {
+        var start = new ProcessStartInfo("/bin/sh") { UseShellExecute = false, RedirectStandardInput = true, RedirectStandardOutput = true };
+        foreach (string argument in (string[])["-c", "kill -STOP $1 && echo stopped; read x; kill -CONT $1", "sh", Id.ToString(CultureInfo.InvariantCulture)])
+            start.ArgumentList.Add(argument);
+        var shell = Process.Start(start)!;
+        await shell.StandardOutput.ReadLineAsync();
+        return new Paused(shell);
+    }
+
+    /// <summary>Writes a line to its standard input.</summary>
+    public async Task TellAsync(string line)
+    {
+        try
+        {
+            await _process.StandardInput.WriteLineAsync(line);
+            await _process.StandardInput.FlushAsync();
+        }
+        catch (IOException)
+        {
+            // It is gone; nobody needs to be told.
+        }
+    }
+
     /// <summary>CPU seconds (user and system) that it has used; 0 when it is gone.</summary>
     public double CpuSeconds => ProcessorTime.OfProcess(Id);
 
@@ -101,6 +134,7 @@ internal sealed class ServerProcess : IAsyncDisposable
             }
         }
         await _errors;
+        _log?.Dispose();
         _process.Dispose();
     }
 
@@ -119,6 +153,7 @@ internal sealed class ServerProcess : IAsyncDisposable
     {
         while (await _process.StandardError.ReadLineAsync() is { } line)
         {
+            _log?.WriteLine(line);
             lock (_lastErrors)
             {
                 _lastErrors.Enqueue(line);
@@ -130,4 +165,14 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     [DllImport("libc", EntryPoint = "kill")]
     private static extern int Kill(int pid, int signal);
+
+    private sealed class Paused(Process shell) : IAsyncDisposable
+    {
+        public async ValueTask DisposeAsync()
+        {
+            shell.StandardInput.Close();
+            await shell.WaitForExitAsync();
+            shell.Dispose();
+        }
+    }
 }

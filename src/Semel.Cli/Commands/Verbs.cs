@@ -6,6 +6,8 @@ using Semel.Cli.Commands.Files;
 using Semel.Cli.Commands.Records;
 using Semel.Cli.Commands.Servers;
 using Semel.Cli.Commands.Tool;
+using Semel.Cli.Commands.Torture;
+using Semel.Cli.Commands.Verify;
 using Semel.Cli.Terminal;
 
 namespace Semel.Cli.Commands;
@@ -25,11 +27,14 @@ internal static class Verbs
         root.Subcommands.Add(CatCommand.Create(run));
         root.Subcommands.Add(TailCommand.Create(run));
         root.Subcommands.Add(RecordsCommand.Create(run));
+        root.Subcommands.Add(OpCommand.Create(run));
         root.Subcommands.Add(LsCommand.Create(run));
         root.Subcommands.Add(MkdirCommand.Create(run));
         root.Subcommands.Add(RmCommand.Create(run));
         root.Subcommands.Add(StatCommand.Create(run));
         root.Subcommands.Add(ClusterCommand.Create(run));
+        root.Subcommands.Add(VerifyCommand.Create(run));
+        root.Subcommands.Add(TortureCommand.Create(run));
         root.Subcommands.Add(BenchCommand.Create(run));
         root.Subcommands.Add(MasterCommand.Create(run));
         root.Subcommands.Add(ChunkServerCommand.Create(run));

@@ -22,7 +22,7 @@ internal static class Failures
         CommandException e => e.ExitCode,
 
         // The client library
-        PathNotFoundException => ExitCode.NotFound,
+        PathNotFoundException or WriterNotFoundException => ExitCode.NotFound,
         PathConflictException => ExitCode.Conflict,
         InvalidPathException or InvalidPositionException or RecordTooLargeException => ExitCode.WrongUsage,
         WriterFencedException or WriterExpiredException or OperationIdReusedException or ClusterRefusedException => ExitCode.Conflict,

@@ -6,159 +6,188 @@ using Semel.Protocol.Wires;
 
 namespace Semel.Cli.Verification;
 
-/// <summary>What reading every replica of every chunk of a file found.</summary>
-/// <param name="Chunks">Chunks of the file.</param>
-/// <param name="Replicas">Replicas that were read.</param>
-/// <param name="Records">Records of one copy of the file.</param>
-/// <param name="Duplicates">Operation ids (writer, epoch, sequence) that stand in the file more than once.</param>
-/// <param name="Gaps">Sequences that a writer's next record skips.</param>
-/// <param name="Faults">What differs between replicas or does not verify, for people.</param>
-internal sealed record AuditResult(long Chunks, long Replicas, long Records, long Duplicates, long Gaps, IReadOnlyList<string> Faults)
-{
-    public bool ReplicasAreIdentical => Faults.Count == 0;
-}
+/// <summary>Gets a frame of a chunk of a file. The span is valid during the call.</summary>
+internal delegate void FileFrameHandler(ulong chunk, in FrameHeader frame, ReadOnlySpan<byte> payload);
 
 /// <summary>
-/// Reads every replica of every chunk of a file from its server directly and compares them. Trusts the master only for where the replicas are.
+/// Reads every replica of every chunk of a file from its server directly and compares them. Trusts the master only for where the replicas are, and the servers
+/// for nothing but their bytes. Memory does not grow with the file: two numbers per writer, one block of one replica at a time.
+/// <list type="number">
+/// <item>Ask the master where the chunk is; for an open chunk, ask its active primary how far it is committed.</item>
+/// <item>Compare the base of each replica with what the chunks before it came to.</item>
+/// <item>Read each replica up to the committed length: frames, chain, checksums; fold the frames once; compare the digests.</item>
+/// <item>If anything was found, ask the master again: a chunk that has moved on meanwhile is read again.</item>
+/// </list>
 /// </summary>
 internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
 {
-    private const uint LocationsPerCall = 1000;
+    private const int Rereads = 10;
     private static readonly TimeSpan CallTime = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
-    private const int Attempts = 100;
-    private const int SettleAttempts = 200;
 
-    private readonly Dictionary<ulong, (uint Epoch, ulong Sequence)> _writers = [];
-    private readonly List<string> _faults = [];
+    private readonly ChunkMap _map = new(wire, master, time);
+    private readonly ReplicaReader _reader = new(wire, time);
+    private readonly List<Finding> _findings = [];
+    private readonly long _begin = time.GetTimestamp();
+    private FileFold _fold = null!;
     private long _replicas;
-    private long _records;
-    private long _duplicates;
-    private long _gaps;
+    private long _corrupt;
+    private long _divergent;
+    private long _unread;
+    private uint _foldedUpTo;
+    private bool _isWhole = true;
 
-    /// <param name="path">The file.</param>
-    /// <param name="onRecord">Gets each record of one replica of each chunk, in file order.</param>
-    /// <param name="progress">Called with the number of chunks done and of all.</param>
-    /// <param name="cancellation">Gives up.</param>
-    public async Task<AuditResult> RunAsync(string path, ReplicaReader.OnRecord? onRecord, Action<long, long> progress, CancellationToken cancellation)
+    /// <summary>Gets each frame of the file once, in order: from the first replica on which it verifies.</summary>
+    public FileFrameHandler? OnFrame { get; init; }
+
+    /// <summary>Gets each chunk that has a replica which verifies.</summary>
+    public Action<AuditedChunk>? OnChunk { get; init; }
+
+    /// <summary>Called with the number of chunks done and of all.</summary>
+    public Action<long, long>? Progress { get; init; }
+
+    /// <summary>Findings that are kept in words; all are counted. Default 100.</summary>
+    public int MaxFindings { get; init; } = 100;
+
+    /// <summary>How long to wait, from the beginning of the audit, for replicas that are still to be made. Default: not at all.</summary>
+    public TimeSpan RepairPatience { get; init; }
+
+    /// <exception cref="CommandException">There is no such file, or the master does not answer, or an open chunk gets no primary.</exception>
+    public async Task<AuditResult> RunAsync(string path, CancellationToken cancellation)
     {
+        _fold = new FileFold(Report);
+        int wanted = await _map.ReplicasOfAsync(path, cancellation);
         ulong next = 0;
         while (true)
         {
-            var located = await LocateAsync(path, next, cancellation);
+            var located = await _map.LocateAsync(path, next, cancellation);
             foreach (var chunk in located.Chunks)
             {
                 if (chunk.Index != next)
-                    _faults.Add($"chunk {next} of {path} is missing; the master names {chunk.Index} next");
-                await ReadChunkAsync(chunk.Sealed ? chunk : await SettleAsync(path, chunk, cancellation), onRecord, cancellation);
+                    Report(new Finding(FindingKind.Corrupt, $"chunk {next} of {path} is missing; the master names {chunk.Index} next"));
+                await AuditAsync(path, chunk, wanted, cancellation);
                 next = chunk.Index + 1;
-                progress((long)next, (long)located.ChunkCount);
+                Progress?.Invoke((long)next, (long)located.ChunkCount);
             }
             if (next >= located.ChunkCount || located.Chunks.Count == 0)
-                return new AuditResult((long)next, _replicas, _records, _duplicates, _gaps, _faults);
+                return new AuditResult(path, (long)next, _replicas, _fold.Records, _fold.Duplicates, _fold.Gaps, _corrupt, _divergent, _unread, _findings);
         }
     }
 
-    /// <summary>
-    /// Waits until the open chunk has an active primary: only that one knows how far the chunk is committed. A server that was started again has
-    /// acknowledged records on its disk of which it cannot know it yet; the master is asked for a primary then, as a client would.
-    /// </summary>
-    private async Task<ChunkLocation> SettleAsync(string path, ChunkLocation chunk, CancellationToken cancellation)
+    private async Task AuditAsync(string path, ChunkLocation chunk, int wanted, CancellationToken cancellation)
     {
-        string fault = "";
-        for (int attempt = 0; attempt < SettleAttempts; attempt++)
+        List<Finding>? ofBases = null;
+        long recordsBefore = _fold.Records;
+        bool wasWhole = _isWhole;
+        _foldedUpTo = 0;
+        _fold.BeginChunk();
+        for (int reread = 0; ; reread++)
         {
-            if (attempt > 0)
+            // Step 1.
+            (chunk, uint length) = await _map.SettleAsync(path, chunk, cancellation);
+            bool lacks = chunk.Members.Count < wanted;
+            if (lacks && time.GetElapsedTime(_begin) < RepairPatience)
             {
-                var complaint = new LocateTailRequest { Path = path, SuspectHandle = chunk.Handle, SuspectVersion = chunk.Version };
-                (await wire.LinkTo(master).CallAsync(MessageKind.LocateTail, complaint, default, CallTime, cancellation)).Payload.Release();
+                reread--;
                 await Task.Delay(Pause, time, cancellation);
-                chunk = (await LocateAsync(path, chunk.Index, cancellation)).Chunks[0];
+                chunk = await _map.LocateOneAsync(path, chunk.Index, cancellation);
+                continue;
             }
-            if (chunk.Sealed)
-                return chunk;
-            var probe = new ReadFramesRequest { Handle = chunk.Handle, MaxBytes = 1 };
-            var result = await wire.LinkTo(chunk.Primary.Address).CallAsync(MessageKind.ReadFrames, probe, default, CallTime, cancellation);
-            result.Payload.Release();
-            cancellation.ThrowIfCancellationRequested();
-            if (result.IsAnswered && result.Answer<ReadFramesReply>() is { Settled: true })
-                return chunk;
-            fault = result.Detail ?? "it is not the chunk's active primary";
-        }
-        throw new CommandException(ExitCode.Temporary, $"Chunk {chunk.Index} of {path} has no active primary, so nobody can say where the file ends: {chunk.Primary.Address}: {fault}");
-    }
+            // Step 2, once: the fold goes on with this chunk's frames then.
+            ofBases ??= chunk.Index > 0 && wasWhole ? await CompareBasesAsync(chunk, cancellation) : [];
+            var findings = ofBases.Where(f => chunk.Members.Any(m => m.Address == f.Server)).ToList();
+            var first = await ReadReplicasAsync(chunk, length, findings, cancellation);
+            if (lacks)
+                findings.Add(new Finding(FindingKind.Unread, $"chunk {chunk.Index} has {chunk.Members.Count} of {wanted} replicas", null, chunk.Handle));
 
-    private async Task ReadChunkAsync(ChunkLocation chunk, ReplicaReader.OnRecord? onRecord, CancellationToken cancellation)
-    {
-        // The primary's replica first: for an open chunk its watermark is what the others must reach.
-        var servers = chunk.Members.Select(m => m.Address).OrderBy(a => a == chunk.Primary?.Address ? 0 : 1).ToList();
-        if (servers.Count == 0)
-        {
-            _faults.Add($"chunk {chunk.Index} has no replica");
+            // Step 4.
+            if (findings.Count > 0 && reread < Rereads)
+            {
+                var again = await _map.LocateOneAsync(path, chunk.Index, cancellation);
+                if (again.Version != chunk.Version || again.Sealed != chunk.Sealed || !again.Members.ToHashSet().SetEquals(chunk.Members))
+                {
+                    chunk = again;
+                    continue;
+                }
+            }
+            findings.ForEach(Report);
+            _replicas += chunk.Members.Count - findings.Count(f => f is { Kind: FindingKind.Unread, Server: not null });
+            if (first is not null)
+                OnChunk?.Invoke(new AuditedChunk(path, chunk.Index, chunk.Handle, length, first.Digest, _fold.Records - recordsBefore));
             return;
         }
-        uint atLeast = chunk.Sealed ? chunk.SealedLength : 0;
-        ReplicaContent? first = null;
-        foreach (string server in servers)
-        {
-            var content = await ReplicaReader.ReadAsync(wire, server, new ChunkHandle(chunk.Handle), atLeast, first is null ? Count(onRecord) : null, cancellation);
-            _replicas++;
-            if (content.Fault is not null)
-                _faults.Add($"chunk {chunk.Index} on {server}: {content.Fault}");
-            if (first is null)
-            {
-                first = content;
-                atLeast = content.Length;
-                _records += content.Records;
-                if (chunk.Sealed && content.Length != chunk.SealedLength)
-                    _faults.Add($"chunk {chunk.Index} on {server} is {content.Length} bytes long, the master says {chunk.SealedLength}");
-            }
-            else if (content.Digest != first.Digest)
-            {
-                _faults.Add($"chunk {chunk.Index} differs: {content.Length} bytes {content.Digest[..16]} on {server}, {first.Length} bytes {first.Digest[..16]} on {first.Server}");
-            }
-        }
     }
 
-    private ReplicaReader.OnRecord Count(ReplicaReader.OnRecord? then) => (in FrameHeader frame, int index, ReadOnlySpan<byte> record) =>
+    /// <summary>What each replica starts from, against the fold of the chunks before.</summary>
+    private async Task<List<Finding>> CompareBasesAsync(ChunkLocation chunk, CancellationToken cancellation)
     {
-        if (frame.Writer != WriterId.Anonymous)
+        var findings = new List<Finding>();
+        foreach (string server in chunk.Members.Select(m => m.Address))
         {
-            ulong sequence = frame.FirstSequence + (ulong)index;
-            var (epoch, last) = _writers.GetValueOrDefault(frame.Writer.Value);
-            if (sequence <= last)
-                _duplicates++;
-            else
-                _gaps += (long)(sequence - last - 1);
-            _writers[frame.Writer.Value] = (Math.Max(epoch, frame.Epoch), Math.Max(last, sequence));
+            var request = new FetchBaseRequest { Handle = chunk.Handle, Own = true };
+            var result = await wire.LinkTo(server).CallAsync(MessageKind.FetchBase, request, default, CallTime, cancellation);
+            // A server that does not answer is found when its frames are read.
+            if (result.IsAnswered && result.Answer<FetchBaseReply>().Status is Status.Ok && _fold.FaultOfBase(result.Payload.Span) is { } fault)
+                findings.Add(Of(chunk, FindingKind.Corrupt, server, fault));
+            result.Payload.Release();
         }
-        then?.Invoke(frame, index, record);
+        return findings;
+    }
+
+    /// <summary>The first replica that verifies; null: none does.</summary>
+    private async Task<ReplicaContent?> ReadReplicasAsync(ChunkLocation chunk, uint length, List<Finding> findings, CancellationToken cancellation)
+    {
+        var handle = new ChunkHandle(chunk.Handle);
+        ReplicaContent? first = null;
+        foreach (string server in chunk.Members.Select(m => m.Address).OrderBy(a => a == chunk.Primary?.Address ? 0 : 1))
+        {
+            var content = await _reader.ReadAsync(server, handle, length, Fold(chunk.Index), cancellation);
+            if (content.Kind is { } kind)
+                findings.Add(Of(chunk, kind, server, content.Fault!));
+            else if (first is null)
+                first = content;
+            else if (content.Digest != first.Digest)
+                findings.Add(Of(chunk, FindingKind.Divergent, server,
+                    $"differs from {first.Server} at offset {await _reader.FirstDifferenceAsync(first.Server, server, handle, length, cancellation)}"));
+        }
+        _isWhole = _foldedUpTo >= length;
+        if (!_isWhole)
+        {
+            bool mayBeThere = findings.Any(f => f.Kind is FindingKind.Unread);
+            findings.Add(new Finding(mayBeThere ? FindingKind.Unread : FindingKind.Corrupt,
+                $"chunk {chunk.Index} ({handle}): no replica {(mayBeThere ? "that could be read " : "")}verifies beyond offset {_foldedUpTo} of {length}", null, chunk.Handle));
+        }
+        return first;
+    }
+
+    /// <summary>Each frame once, whichever replica has it first; what follows is known to be the same by its digest.</summary>
+    private FrameHandler Fold(ulong chunk) => (in FrameHeader frame, ReadOnlySpan<byte> payload) =>
+    {
+        if (frame.Offset < _foldedUpTo)
+            return;
+        _foldedUpTo = frame.End;
+        _fold.Add(chunk, frame, payload);
+        OnFrame?.Invoke(chunk, frame, payload);
     };
 
-    private async Task<LocateChunksReply> LocateAsync(string path, ulong first, CancellationToken cancellation)
+    private static Finding Of(ChunkLocation chunk, FindingKind kind, string server, string what) =>
+        new(kind, $"chunk {chunk.Index} ({new ChunkHandle(chunk.Handle)}) on {server}: {what}", server, chunk.Handle);
+
+    private void Report(Finding finding)
     {
-        string? fault = null;
-        for (int attempt = 0; attempt < Attempts; attempt++)
+        switch (finding.Kind)
         {
-            var request = new LocateChunksRequest { Path = path, FirstIndex = first, Limit = LocationsPerCall };
-            var result = await wire.LinkTo(master).CallAsync(MessageKind.LocateChunks, request, default, CallTime, cancellation);
-            cancellation.ThrowIfCancellationRequested();
-            result.Payload.Release();
-            if (result.IsAnswered)
-            {
-                var reply = result.Answer<LocateChunksReply>();
-                if (reply.Status == Status.Ok)
-                    return reply;
-                if (reply.Status == Status.NotFound)
-                    throw new CommandException(ExitCode.NotFound, $"There is no file {path}. {reply.Detail}");
-                fault = $"{reply.Status} {reply.Detail}";
-            }
-            else
-            {
-                fault = result.Detail;
-            }
-            await Task.Delay(Pause, time, cancellation);
+            case FindingKind.Corrupt:
+                _corrupt++;
+                break;
+            case FindingKind.Divergent:
+                _divergent++;
+                break;
+            case FindingKind.Unread:
+                _unread++;
+                break;
         }
-        throw new CommandException(ExitCode.Temporary, $"The master {master} does not say where the chunks of {path} are: {fault}");
+        if (_findings.Count < MaxFindings)
+            _findings.Add(finding);
     }
 }

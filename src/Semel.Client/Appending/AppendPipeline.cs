@@ -101,6 +101,26 @@ internal sealed class AppendPipeline
         }
     }
 
+    /// <summary>Where it appends now.</summary>
+    public Tail Tail
+    {
+        get
+        {
+            lock (_gate)
+                return _tail;
+        }
+    }
+
+    /// <summary>The highest ballot met of the tail's chunk.</summary>
+    public Ballot KnownBallot
+    {
+        get
+        {
+            lock (_gate)
+                return _known;
+        }
+    }
+
     // ---- Step 1: taking records
 
     /// <inheritdoc cref="RecordIntake.TryTake"/>
@@ -491,7 +511,10 @@ internal sealed class AppendPipeline
                     ? new AppendInDoubtException($"Not everything that was flushed is known to be in the file: {cause().Message}", [], cause())
                     : cause());
         }
-        _parts.Logger.WriterEnded(_identity.Writer.Value, _file.Path, cause().Message);
+        if (cause() is WriterClosedException)
+            _parts.Logger.WriterClosed(_identity.Writer.Value, _file.Path);
+        else
+            _parts.Logger.WriterEnded(_identity.Writer.Value, _file.Path, cause().Message);
         bool isRefused = false;
         for (var batch = oldest; batch is not null; batch = batch.Next)
         {

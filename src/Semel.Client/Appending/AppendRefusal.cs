@@ -14,7 +14,7 @@ internal static class AppendRefusal
         return reply.Status switch
         {
             AppendStatus.UnknownWriter => () => new WriterExpiredException(
-                $"The file {file.Path} has forgotten writer {writer}: it was idle for too long. Open the writer again.{words}"),
+                $"The file {file.Path} has forgotten writer {writer}: it was idle for long, and the file needed its room. Open it again under another name.{words}"),
             AppendStatus.Fenced => () => new WriterFencedException(
                 $"Writer {writer} of {file.Path} was opened again by somebody else; this incarnation (epoch {epoch}) appends no more. Let only one process use a writer name.{words}"),
             AppendStatus.OperationIdReused => () => new OperationIdReusedException(

@@ -32,10 +32,17 @@ internal sealed class WriterOpening(ClientParts parts)
 
         // Step 1
         string name = options.Name ?? string.Create(CultureInfo.InvariantCulture, $"writer-{parts.Jitter.NextId():x16}");
-        var request = new RegisterWriterRequest { Path = path, Name = name };
-        var answer = await parts.Master.AskAsync<RegisterWriterReply>(MessageKind.RegisterWriter, request, cancellation);
-        var registered = answer.OrThrow(path);
-        return await InitAsync(path, name, new AppendIdentity(new WriterId(registered.Writer), registered.Epoch), registered.FileId, options, cancellation);
+        var request = new RegisterWriterRequest { Path = path, Name = name, Ephemeral = options.Name is null, StartAnew = options.StartAnewIfExpired };
+        while (true)
+        {
+            var answer = await parts.Master.AskAsync<RegisterWriterReply>(MessageKind.RegisterWriter, request, cancellation);
+            var registered = answer.OrThrow(path);
+            var identity = new AppendIdentity(new WriterId(registered.Writer), registered.Epoch);
+            if (await InitAsync(path, name, identity, registered.FileId, options, cancellation) is { } writer)
+                return writer;
+            // Either the file has forgotten the writer since, and the master says so; or it never appended, and others with higher ids came and went meanwhile.
+            request.InsteadOf = registered.Writer;
+        }
     }
 
     private RecordWriter Open(TargetFile file, Tail tail, Ballot known, AppendIdentity identity, string name, ulong lastSequence, WriterOptions options)
@@ -43,10 +50,12 @@ internal sealed class WriterOpening(ClientParts parts)
         parts.Logger.WriterOpened(identity.Writer.Value, identity.Epoch, file.Path, lastSequence);
         var pipeline = new AppendPipeline(parts, _locator, file, tail, known, identity, lastSequence, options);
         var appender = new RecordAppender(parts, pipeline, identity, file.ChunkCapacity, lastSequence, options);
-        return new RecordWriter(appender, file.Path, name, identity, parts);
+        var retirement = options.Name is null && !identity.IsAnonymous ? new WriterRetirement(parts, file, name, identity) : null;
+        return new RecordWriter(appender, file.Path, name, identity, retirement, parts);
     }
 
-    private async Task<RecordWriter> InitAsync(
+    /// <summary>Null: the file takes in no writer with this id any more.</summary>
+    private async Task<RecordWriter?> InitAsync(
         string path, string name, AppendIdentity identity, ulong fileId, WriterOptions options, CancellationToken cancellation)
     {
         var backoff = new Backoff(parts.Jitter);
@@ -77,7 +86,9 @@ internal sealed class WriterOpening(ClientParts parts)
                 var ballot = new Ballot(reply.Ballot);
                 if (reply.Status is AppendStatus.Committed or AppendStatus.AlreadyCommitted)
                     return Open(file, tail, ballot > known ? ballot : known, identity, name, reply.LastSequence, options);
-                if (AppendRefusal.CauseOf(reply, file, identity.Writer, identity.Epoch, 0) is { } cause && (ballot >= known || reply.Status != AppendStatus.UnknownWriter))
+                if (reply.Status == AppendStatus.UnknownWriter && ballot >= known)
+                    return null;
+                if (reply.Status != AppendStatus.UnknownWriter && AppendRefusal.CauseOf(reply, file, identity.Writer, identity.Epoch, 0) is { } cause)
                     throw cause();
                 if (reply.Status == AppendStatus.NotPrimary)
                     suspect = tail;

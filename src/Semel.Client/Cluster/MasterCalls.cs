@@ -101,6 +101,8 @@ internal static class MasterReply
         LocateTailReply r => (r.Status, r.Detail),
         LocateChunksReply r => (r.Status, r.Detail),
         RegisterWriterReply r => (r.Status, r.Detail),
+        LookUpWriterReply r => (r.Status, r.Detail),
+        RetireWriterReply r => (r.Status, r.Detail),
         ClusterStatusReply r => (r.Status, ""),
         _ => throw new InvalidOperationException($"{reply.Descriptor.Name} is not a reply of the master."),
     };
@@ -118,6 +120,7 @@ internal static class MasterReply
             Status.Conflict => new PathConflictException(path, text($"{path} exists already, or is of another kind.") + doubt, repeated),
             Status.NotEmpty => new PathConflictException(path, text($"The directory {path} is not empty. Delete what is in it first, or delete it recursively.")),
             Status.Invalid => new InvalidPathException(path, text($"The master does not take the path {path} or a value given with it.")),
+            Status.Expired => new WriterExpiredException(text($"A writer of {path} was idle for so long that the file has forgotten it.")),
             Status.WrongCluster => new ClusterRefusedException(text("This client belongs to another cluster.")),
             _ => new ClusterUnavailableException(text($"The master answered {status} for {path}."), repeated),
         };

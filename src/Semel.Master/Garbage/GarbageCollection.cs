@@ -25,12 +25,15 @@ internal sealed class GarbageCollection(
                 repair.IsUnconfirmed(chunk!, server.Id);
                 break;
             case ReplicaVerdict.Lost:
-                TakeLost(server, chunk!, report.Damaged);
+                TakeLost(server, chunk!, report.Damaged || report.Suspect);
                 break;
             case ReplicaVerdict.Garbage:
                 Delete(server, handle, ulong.MaxValue);
                 break;
             case ReplicaVerdict.Outdated:
+                // It may have had a good one: an older copy of its data directory was put back.
+                if (chunk!.IsSealed)
+                    repair.HasNone(chunk, server.Id);
                 repair.HasOutdated(chunk!, server.Id);
                 break;
             case ReplicaVerdict.NeverUsed:

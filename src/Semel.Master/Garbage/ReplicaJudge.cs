@@ -55,6 +55,9 @@ internal static class ReplicaJudge
         // A committed SEAL says that the log never changes again, in whichever version it was committed.
         if (report.Sealed && report.Tail == chunk.SealedLength)
             return ReplicaVerdict.Good;
+        // It has forgotten what it voted for, and there is no primary any more that would show it.
+        if (isMember && report.Suspect && report.Tail < chunk.SealedLength)
+            return ReplicaVerdict.Lost;
         // The report may be older than the SEAL; a member voted for all of the chunk.
         return isMember ? ReplicaVerdict.Unconfirmed : ReplicaVerdict.Outdated;
     }

@@ -79,9 +79,17 @@ internal sealed class FileNode(string name, DirectoryNode? parent, long createdM
 
     public void SetWriter(string name, Writer writer) => (_writers ??= new Dictionary<string, Writer>(1, StringComparer.Ordinal))[name] = writer;
 
+    public bool RemoveWriter(string name) => _writers is not null && _writers.Remove(name);
+
+    /// <summary>Those with the ids, by name; in the order of the names.</summary>
+    public IEnumerable<KeyValuePair<string, Writer>> FindWriters(HashSet<WriterId> ids) =>
+        (_writers ?? []).Where(w => ids.Contains(w.Value.Id)).OrderBy(w => w.Key, StringComparer.Ordinal);
+
     public IEnumerable<KeyValuePair<string, Writer>> WritersByName() =>
         (_writers ?? []).OrderBy(w => w.Key, StringComparer.Ordinal);
 }
 
 /// <summary>A writer's identity and its newest incarnation.</summary>
-internal readonly record struct Writer(WriterId Id, uint Epoch);
+/// <param name="IsEphemeral">Nobody will come back with its name.</param>
+/// <param name="HasExpired">The file may have forgotten it: it cannot be resumed.</param>
+internal readonly record struct Writer(WriterId Id, uint Epoch, bool IsEphemeral, bool HasExpired);

@@ -34,6 +34,7 @@ internal sealed class Heartbeats(
         (server.CapacityBytes, server.FreeBytes) = (request.CapacityBytes, request.FreeBytes);
         if (server.Presence == ServerPresence.Dead)
             registration.Revive(server);
+        registration.TakeGeneration(server, request.Generation);
 
         foreach (var report in request.Chunks)
         {

@@ -19,14 +19,15 @@ internal sealed class Registration(
         if (RefusalOf(request) is { } refusal)
         {
             services.Logger.ServerRefused(request.Address, refusal.Detail);
-            return new RegisterServerReply { Status = refusal.Status, Detail = refusal.Detail, ClusterId = services.State.ClusterId };
+            return new RegisterServerReply { Status = refusal.Status, Detail = refusal.Detail, ClusterId = services.State.ClusterId, KnownGeneration = refusal.KnownGeneration };
         }
         var server = Admit(request);
         bool wasAlive = server.IsAlive;
         bool isKnown = services.State.Servers.TryGetValue(server.Id, out var admitted);
         bool isStartedAnew = isKnown && admitted.Incarnation != request.Incarnation;
-        if (admitted != new AdmittedServer(request.Address, request.Incarnation))
-            LogStart(server.Id, request);
+        ulong generation = Math.Max(request.Generation, admitted.Generation);
+        if (admitted != new AdmittedServer(request.Address, request.Incarnation, generation))
+            LogStart(server.Id, new AdmittedServer(request.Address, request.Incarnation, generation));
         server.IsFresh |= isStartedAnew;
         if (server.Incarnation != request.Incarnation)
         {
@@ -56,6 +57,13 @@ internal sealed class Registration(
             MasterEpoch = services.State.Epoch,
             HeartbeatMs = (uint)services.Options.HeartbeatInterval.TotalMilliseconds,
         };
+    }
+
+    /// <summary>The server's data directory has grown older.</summary>
+    public void TakeGeneration(KnownServer server, ulong generation)
+    {
+        if (services.State.Servers.TryGetValue(server.Id, out var admitted) && generation > admitted.Generation && admitted.Incarnation == server.Incarnation)
+            LogStart(server.Id, admitted with { Generation = generation });
     }
 
     /// <summary>A dead server's incarnation was heard of again.</summary>
@@ -161,6 +169,11 @@ internal sealed class Registration(
             return new Refusal(Status.Conflict, $"Chunk server {server.Id} is alive at {server.Address}, and another one with the same id registers from {request.Address}. "
                 + $"A data directory serves one chunk server: give the new one its own. If it is the same server at a new address, it is taken {services.Options.DeadAfter.TotalSeconds} s after the old one fell silent.");
         }
+        if (services.State.Servers.TryGetValue(server.Id, out var admitted) && !admitted.IsContinuedBy(request.Generation))
+        {
+            return new Refusal(Status.Conflict, $"The data directory of chunk server {server.Id} is an older copy of itself: it has generation {request.Generation} and had {admitted.Generation}. "
+                + "Its open replicas count for nothing until a living primary has shown them its log.") { KnownGeneration = admitted.Generation };
+        }
         return null;
     }
 
@@ -191,9 +204,9 @@ internal sealed class Registration(
         return server;
     }
 
-    private void LogStart(ServerId id, RegisterServerRequest request) => services.Journal.Append(new LogEntry
+    private void LogStart(ServerId id, AdmittedServer start) => services.Journal.Append(new LogEntry
     {
-        ServerAdmitted = new ServerAdmitted { ServerId = id.Value, Address = request.Address, Incarnation = request.Incarnation },
+        ServerAdmitted = new ServerAdmitted { ServerId = id.Value, Address = start.Address, Incarnation = start.Incarnation, Generation = start.Generation },
     });
 
     private ServerId NewId()

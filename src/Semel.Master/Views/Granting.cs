@@ -14,7 +14,10 @@ internal sealed class Granting(MasterServices services, ServerRegistry servers)
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
 
     /// <summary>Null: accepted. Otherwise why the configuration has no primary, and needs a successor. The configuration must be durable.</summary>
-    public async Task<string?> GrantAsync(Chunk chunk, bool seal)
+    /// <param name="chunk">Its primary is told.</param>
+    /// <param name="seal">It shall end the chunk as soon as it can.</param>
+    /// <param name="promise">What the primary answered to the promise of this version; null: it needed none.</param>
+    public async Task<string?> GrantAsync(Chunk chunk, bool seal, PromiseReply? promise)
     {
         ulong version = chunk.Version;
         var primary = chunk.Primary;
@@ -26,6 +29,8 @@ internal sealed class Granting(MasterServices services, ServerRegistry servers)
             LeaseMs = (uint)services.Options.LeaseDuration.TotalMilliseconds,
             MinMembers = (uint)Math.Min(services.Options.MinMembers, chunk.File.Settings.Replicas),
             Seal = seal,
+            Generation = promise?.Generation ?? 0,
+            Unclean = promise is { Suspect: true },
         };
         request.Members.AddRange(chunk.Members.Select(servers.Address));
         var link = services.Wire.LinkTo(servers.Get(primary).Address);

@@ -198,7 +198,7 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         // Step 4: the primary takes over.
         bool seal = IsBetterSealed(chunk);
         services.Logger.Configured(chunk.Handle, chunk.Version, chunk.Members, chunk.Primary, seal);
-        string? problem = await granting.GrantAsync(chunk, seal);
+        string? problem = await granting.GrantAsync(chunk, seal, change.Answers[decision.Primary]);
         if (problem is null)
             return true;
         services.Logger.GrantRefused(chunk.Primary, chunk.Handle, chunk.Version, problem);
@@ -222,6 +222,9 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         {
             var reply = result.Answer<PromiseReply>();
             change.Refusals[member] = $"answered {reply.Status}: {reply.Detail}";
+            // An older copy of the data directory was put back, and the server has not heard so yet.
+            if (services.State.Servers.TryGetValue(member, out var admitted) && !admitted.IsContinuedBy(reply.Generation))
+                reply.Suspect = true;
             if (reply.Status == Status.Ok)
                 answers[member] = reply;
             else if (reply.Status == Status.Stale && new Ballot(reply.Promised).Version < change.Chunk.Reserved + BelievableGap)

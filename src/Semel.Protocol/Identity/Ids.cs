@@ -24,6 +24,10 @@ public readonly record struct WriterId(ulong Value) : IComparable<WriterId>
     public static readonly WriterId Anonymous;
 
     public int CompareTo(WriterId other) => Value.CompareTo(other.Value);
+    public static bool operator <(WriterId a, WriterId b) => a.Value < b.Value;
+    public static bool operator >(WriterId a, WriterId b) => a.Value > b.Value;
+    public static bool operator <=(WriterId a, WriterId b) => a.Value <= b.Value;
+    public static bool operator >=(WriterId a, WriterId b) => a.Value >= b.Value;
     public override string ToString() => Value.ToString(CultureInfo.InvariantCulture);
 }
 

@@ -12,8 +12,10 @@ public static class MessageCatalog
         [MessageKind.InitWriter] = (InitWriterRequest.Parser, AppendReply.Parser),
         [MessageKind.Prepare] = (PrepareRequest.Parser, Vote.Parser),
         [MessageKind.NewView] = (NewViewRequest.Parser, Vote.Parser),
+        [MessageKind.EvictWriter] = (EvictWriterRequest.Parser, AppendReply.Parser),
         [MessageKind.ReadFrames] = (ReadFramesRequest.Parser, ReadFramesReply.Parser),
         [MessageKind.InspectChunk] = (InspectChunkRequest.Parser, InspectChunkReply.Parser),
+        [MessageKind.FindWriter] = (FindWriterRequest.Parser, FindWriterReply.Parser),
         [MessageKind.CreateChunk] = (CreateChunkRequest.Parser, CreateChunkReply.Parser),
         [MessageKind.Promise] = (PromiseRequest.Parser, PromiseReply.Parser),
         [MessageKind.Grant] = (GrantRequest.Parser, GrantReply.Parser),
@@ -23,6 +25,7 @@ public static class MessageCatalog
         [MessageKind.Heartbeat] = (HeartbeatRequest.Parser, HeartbeatReply.Parser),
         [MessageKind.Sealed] = (SealedRequest.Parser, SealedReply.Parser),
         [MessageKind.Suspect] = (SuspectRequest.Parser, SuspectReply.Parser),
+        [MessageKind.ExpireWriters] = (ExpireWritersRequest.Parser, ExpireWritersReply.Parser),
         [MessageKind.CreateFile] = (CreateFileRequest.Parser, CreateFileReply.Parser),
         [MessageKind.MakeDirectory] = (MakeDirectoryRequest.Parser, MakeDirectoryReply.Parser),
         [MessageKind.ListDirectory] = (ListDirectoryRequest.Parser, ListDirectoryReply.Parser),
@@ -32,6 +35,8 @@ public static class MessageCatalog
         [MessageKind.LocateChunks] = (LocateChunksRequest.Parser, LocateChunksReply.Parser),
         [MessageKind.RegisterWriter] = (RegisterWriterRequest.Parser, RegisterWriterReply.Parser),
         [MessageKind.ClusterStatus] = (ClusterStatusRequest.Parser, ClusterStatusReply.Parser),
+        [MessageKind.LookUpWriter] = (LookUpWriterRequest.Parser, LookUpWriterReply.Parser),
+        [MessageKind.RetireWriter] = (RetireWriterRequest.Parser, RetireWriterReply.Parser),
     };
 
     /// <summary>Every kind, in order.</summary>

@@ -8,10 +8,12 @@ public enum MessageKind : ushort
     InitWriter = 2,
     Prepare = 3,
     NewView = 4,
+    EvictWriter = 5,
 
     // Reading
     ReadFrames = 10,
     InspectChunk = 11,
+    FindWriter = 12,
 
     // Master to chunk server
     CreateChunk = 20,
@@ -27,6 +29,7 @@ public enum MessageKind : ushort
     Heartbeat = 41,
     Sealed = 42,
     Suspect = 43,
+    ExpireWriters = 44,
 
     // Client to master
     CreateFile = 60,
@@ -38,4 +41,6 @@ public enum MessageKind : ushort
     LocateChunks = 66,
     RegisterWriter = 67,
     ClusterStatus = 68,
+    LookUpWriter = 69,
+    RetireWriter = 70,
 }

@@ -7,10 +7,11 @@ public static class NotServed
 {
     public static IMessage Reply(MessageKind kind, string detail) => kind switch
     {
-        MessageKind.Append or MessageKind.InitWriter => new AppendReply { Status = AppendStatus.NotPrimary, Detail = detail },
+        MessageKind.Append or MessageKind.InitWriter or MessageKind.EvictWriter => new AppendReply { Status = AppendStatus.NotPrimary, Detail = detail },
         MessageKind.Prepare or MessageKind.NewView => new Vote { Status = VoteStatus.NoChunk, Detail = detail },
         MessageKind.ReadFrames => new ReadFramesReply { Status = ReadStatus.ReadNoChunk, Detail = detail },
         MessageKind.InspectChunk => new InspectChunkReply { Status = Status.Invalid },
+        MessageKind.FindWriter => new FindWriterReply { Status = Status.Invalid, Detail = detail },
         MessageKind.CreateChunk => new CreateChunkReply { Status = Status.Invalid, Detail = detail },
         MessageKind.Promise => new PromiseReply { Status = Status.Invalid, Detail = detail },
         MessageKind.Grant => new GrantReply { Status = Status.Invalid, Detail = detail },
@@ -20,6 +21,7 @@ public static class NotServed
         MessageKind.Heartbeat => new HeartbeatReply { Status = Status.Invalid },
         MessageKind.Sealed => new SealedReply { Status = Status.Invalid },
         MessageKind.Suspect => new SuspectReply { Status = Status.Invalid },
+        MessageKind.ExpireWriters => new ExpireWritersReply { Status = Status.Invalid },
         MessageKind.CreateFile => new CreateFileReply { Status = Status.Invalid, Detail = detail },
         MessageKind.MakeDirectory => new MakeDirectoryReply { Status = Status.Invalid, Detail = detail },
         MessageKind.ListDirectory => new ListDirectoryReply { Status = Status.Invalid, Detail = detail },
@@ -29,6 +31,8 @@ public static class NotServed
         MessageKind.LocateChunks => new LocateChunksReply { Status = Status.Invalid, Detail = detail },
         MessageKind.RegisterWriter => new RegisterWriterReply { Status = Status.Invalid, Detail = detail },
         MessageKind.ClusterStatus => new ClusterStatusReply { Status = Status.Invalid },
+        MessageKind.LookUpWriter => new LookUpWriterReply { Status = Status.Invalid, Detail = detail },
+        MessageKind.RetireWriter => new RetireWriterReply { Status = Status.Invalid, Detail = detail },
         _ => throw new InvariantViolationException($"No reply is known for a call of kind {kind}."),
     };
 }

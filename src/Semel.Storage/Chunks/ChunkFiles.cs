@@ -203,9 +203,14 @@ public sealed class ChunkFiles : IDisposable
     }
 
     /// <summary>Durable on return.</summary>
-    public async ValueTask WriteMetadataAsync(Ballot promised, Ballot lastView, uint committed, bool isSealed)
+    /// <param name="promised">See <see cref="ChunkMetadata"/>, as for the others.</param>
+    /// <param name="lastView"></param>
+    /// <param name="committed"></param>
+    /// <param name="isSealed"></param>
+    /// <param name="bootId">Null: the machine's current boot. A replica that may have forgotten something keeps the one that says so.</param>
+    public async ValueTask WriteMetadataAsync(Ballot promised, Ballot lastView, uint committed, bool isSealed, string? bootId = null)
     {
-        var metadata = Metadata with { Promised = promised, LastView = lastView, Committed = committed, Sealed = isSealed, BootId = _disk.BootId };
+        var metadata = Metadata with { Promised = promised, LastView = lastView, Committed = committed, Sealed = isSealed, BootId = bootId ?? _disk.BootId };
         WriteSlot(_metaFile, metadata, _generation + 1);
         _generation++;
         await _metaFile.FlushAsync();

@@ -31,7 +31,7 @@ public sealed record ChunkDescription(ChunkHandle Handle, FileId File, ulong Ind
 ///  56    8  last view: the ballot whose log this replica adopted
 ///  64    4  committed watermark (a hint: never too high)
 ///  68    4  digest of the base
-///  72   36  boot id of the machine when the slot was written, ASCII, zero-filled
+///  72   36  boot id of the machine up to which the replica has forgotten nothing, or "distrusted"; ASCII, zero-filled
 /// 108   20  zero
 /// </code>
 /// </summary>
@@ -43,6 +43,9 @@ public sealed record ChunkMetadata(
     public const ushort Magic = 0x4D53;
     public const ushort FormatVersion = 1;
     private const int BootIdBytes = 36;
+
+    /// <summary>Stands where the boot id stands, and is the id of no boot: the replica may lack what it voted for, whatever its durability.</summary>
+    public const string Distrusted = "distrusted";
 
     public void Write(Span<byte> slot, ulong generation)
     {

@@ -21,6 +21,7 @@ public sealed class DataDirectory : IDisposable
 
     private DataDirectory(IDisk disk, IDisposable held, DataDirectoryIdentity identity, ILogger logger)
     {
+        Generation = GenerationFile.Read(disk);
         _disk = disk;
         _lock = held;
         _identity = identity;
@@ -71,6 +72,19 @@ public sealed class DataDirectory : IDisposable
 
     /// <summary>Null until the server has its id; a master has none.</summary>
     public ServerId? ServerId => _identity.ServerId;
+
+    /// <summary>A number that only grows; 0: none was ever set. A copy of the directory that was put back has an older one.</summary>
+    public ulong Generation { get; private set; }
+
+    /// <summary>Raises the <see cref="Generation"/>; durable on return. One call at a time.</summary>
+    /// <exception cref="IOException">The disk failed; the generation is the old one or the new one.</exception>
+    public async ValueTask SetGenerationAsync(ulong generation)
+    {
+        if (generation <= Generation)
+            throw new ArgumentOutOfRangeException(nameof(generation), $"The generation {generation} is not above {Generation}.");
+        await GenerationFile.WriteAsync(_disk, generation);
+        Generation = generation;
+    }
 
     /// <summary>
     /// Binds the directory to the cluster and the server, for ever; durable on return. Saying the same again does nothing. An interrupted call leaves the old

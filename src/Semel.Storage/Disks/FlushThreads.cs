@@ -7,7 +7,7 @@ namespace Semel.Storage.Disks;
 /// <remarks>The queue is bounded by the open files: a file that has a flush waiting joins it (<see cref="RealDiskFile"/>).</remarks>
 internal sealed class FlushThreads
 {
-    private const int MaxThreads = 4;
+    private const int MaxThreads = 16;
     private static readonly TimeSpan IdleTime = TimeSpan.FromSeconds(10);
 
     private readonly object _gate = new();                // guards the rest; pulsed for each new action

@@ -45,6 +45,9 @@ internal sealed class FileHistory(string path, History history)
     public IReadOnlyList<(Place Place, uint Crc)> Anonymous => _anonymous;
     internal History History => history;
 
+    /// <summary>Writers without a name that number their records all the same.</summary>
+    public SortedSet<ulong> PassingWriters { get; } = [];
+
     public WriterHistory Writer(string name, RecordContent content)
     {
         if (!_writers.TryGetValue(name, out var writer))

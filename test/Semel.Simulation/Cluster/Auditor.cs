@@ -35,8 +35,8 @@ internal sealed class Auditor(SimulatedCluster cluster, SimulatedProcess process
     {
         while (true)
         {
-            var reply = await CallAsync<RegisterWriterReply>(_master, MessageKind.RegisterWriter, new RegisterWriterRequest { Path = path, Name = name });
-            if (reply is { Status: Status.Ok })
+            var reply = await CallAsync<LookUpWriterReply>(_master, MessageKind.LookUpWriter, new LookUpWriterRequest { Path = path, Name = name });
+            if (reply is { Status: Status.Ok or Status.Expired })
                 return new WriterId(reply.Writer);
             await Task.Delay(Pause, process.Time);
         }

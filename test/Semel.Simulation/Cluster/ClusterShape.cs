@@ -11,6 +11,9 @@ internal sealed record ClusterShape
     public uint ChunkCapacity { get; init; } = 1 << 20;
     public Durability Durability { get; init; } = Durability.Group;
 
+    public int MaxWritersPerFile { get; init; } = 10_000;
+    public TimeSpan WriterTimeToLive { get; init; } = TimeSpan.FromDays(7);
+
     /// <summary>Largest error of a clock's rate, millionths.</summary>
     public int MaxDriftPpm { get; init; } = 100;
 

@@ -1,5 +1,6 @@
 using Google.Protobuf;
 using Semel.Protocol.Buffers;
+using Semel.Protocol.Identity;
 using Semel.Protocol.Messages;
 using Semel.Protocol.Wires;
 using Semel.Simulation.Kernel;
@@ -47,6 +48,10 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
 
     public ValueTask DisposeAsync() => _listener.DisposeAsync();
 
+    /// <inheritdoc cref="SimulatedCluster.Chunks"/>
+    public IEnumerable<(ChunkHandle Handle, IReadOnlyList<SimulatedServer> Holders)> Chunks() => _memory.Files.Values.SelectMany(file => file.Chunks)
+        .Select(c => (new ChunkHandle(c.Handle), (IReadOnlyList<SimulatedServer>)[.. c.Members.Select(m => _cluster.ServerAt(_memory.Servers[m]))]));
+
     public void Handle(IncomingCall call)
     {
         switch (call.Header)
@@ -62,6 +67,9 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
                 break;
             case RegisterWriterRequest r:
                 call.Reply(RegisterWriter(r));
+                break;
+            case LookUpWriterRequest r:
+                call.Reply(LookUpWriter(r));
                 break;
             case LocateChunksRequest r:
                 call.Reply(Locate(r));
@@ -211,6 +219,14 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
         var (id, epoch) = file.Writers.TryGetValue(request.Name, out var known) ? (known.Id, known.Epoch + 1) : ((ulong)++_memory.Writers, 1u);
         file.Writers[request.Name] = (id, epoch);
         return new RegisterWriterReply { Status = Status.Ok, Writer = id, Epoch = epoch, FileId = file.Id };
+    }
+
+    private LookUpWriterReply LookUpWriter(LookUpWriterRequest request)
+    {
+        if (!_memory.Files.TryGetValue(request.Path, out var file))
+            return new LookUpWriterReply { Status = Status.NotFound };
+        var (id, epoch) = file.Writers.GetValueOrDefault(request.Name);
+        return new LookUpWriterReply { Status = Status.Ok, Writer = id, Epoch = epoch, FileId = file.Id };
     }
 
     private LocateChunksReply Locate(LocateChunksRequest request)

@@ -16,10 +16,22 @@ internal static class Nodes
             MasterAddress = cluster.Master.Address,
             BindAddress = "0.0.0.0:7071",
             HeartbeatInterval = Heartbeat,
+            MaxWritersPerFile = cluster.Shape.MaxWritersPerFile,
+            WriterTimeToLive = cluster.Shape.WriterTimeToLive,
+            GenerationInterval = TimeSpan.FromMilliseconds(100),
         };
-        var node = await ChunkServerNode.StartAsync(options, disk, wire, process.Time, process.Random, new SimulatedLogging(process), CancellationToken.None);
+        var server = cluster.ChunkServers.First(s => s.Process == process);
+        var logging = new SimulatedLogging(process, id =>
+        {
+            if (IsOfABadDisk(id) && !server.WasHarmed && server.Disk.FailedFlushes == 0)
+                process.World.Fail($"{process.Name} cannot read what it wrote, and nothing happened to its disk (event {id})");
+        });
+        var node = await ChunkServerNode.StartAsync(options, disk, wire, process.Time, process.Random, logging, CancellationToken.None);
         return new RunningNode(node, null);
     };
+
+    /// <summary>ReplicaUnreadable, ReplicaRotten: kills and losses of power alone must never lead there.</summary>
+    private static bool IsOfABadDisk(int id) => id is 2005 or 2111;
 
     public static StartNode Master(SimulatedCluster cluster) => async (process, disk, wire) =>
     {

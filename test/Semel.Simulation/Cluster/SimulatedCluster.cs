@@ -1,3 +1,7 @@
+using Semel.ChunkServer;
+using Semel.Master;
+using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
 using Semel.Protocol.Wires;
 using Semel.Simulation.Disk;
 using Semel.Simulation.Kernel;
@@ -76,6 +80,31 @@ internal sealed class SimulatedCluster
 
     /// <summary>Whoever listens on this address.</summary>
     public SimulatedServer ServerAt(string address) => Servers.First(server => server.Address == address);
+
+    /// <summary>What the master believes: each chunk, and the servers whose replicas count. Empty while it is down.</summary>
+    public IEnumerable<(ChunkHandle Handle, IReadOnlyList<SimulatedServer> Holders)> Chunks() => Master.Node?.Node switch
+    {
+        MasterNode real => real.State.Chunks().Select(c => (c.Handle, (IReadOnlyList<SimulatedServer>)[.. c.Holders.Select(h => ServerAt(real.State.Servers[h].Address))])),
+        HarshMaster harsh => harsh.Chunks(),
+        _ => [],
+    };
+
+    /// <summary>Of the server's data directory, as the master has logged it.</summary>
+    public ulong GenerationOf(SimulatedServer server) =>
+        Master.Node?.Node is MasterNode real ? real.State.Servers.Values.Where(s => s.Address == server.Address).Select(s => s.Generation).DefaultIfEmpty().Max() : 0;
+
+    /// <summary>
+    /// A chunk has no replica left that anybody may believe, and that for a good reason. Then the file has to wait for its operator.
+    /// </summary>
+    public bool IsUnavailableByRight() => Chunks().Any(chunk => chunk.Holders.All(server => HasForgotten(server, chunk.Handle)));
+
+    private bool HasForgotten(SimulatedServer server, ChunkHandle handle)
+    {
+        if (!server.WasHarmed && !(server.LostPower && Shape.Durability == Durability.Memory))
+            return false;
+        var report = ((ChunkServerNode?)server.Node?.Node)?.Reports().FirstOrDefault(r => r.Handle == handle.Value);
+        return report is null or { Suspect: true } or { Damaged: true };
+    }
 
     /// <summary>All machines have power, all processes run, disks and network are good.</summary>
     public void Heal()

@@ -58,6 +58,12 @@ internal sealed class SimulatedServer
     /// <summary>Flushes of this incarnation may have failed.</summary>
     public bool HadFlushErrors => Disk.FailedFlushes > _failedFlushesAtBoot;
 
+    /// <summary>Something was done to the files on its disk that no disk does by itself, or bytes rotted.</summary>
+    public bool WasHarmed { get; set; }
+
+    /// <summary>Its machine lost power.</summary>
+    public bool LostPower { get; private set; }
+
     public SimulatedProcess NewProcess()
     {
         int drift = _random.Below(2 * _shape.MaxDriftPpm + 1) - _shape.MaxDriftPpm;
@@ -131,6 +137,7 @@ internal sealed class SimulatedServer
     public void LosePower()
     {
         Kill();
+        LostPower = true;
         _network.SetPower(Host, false);
         Disk.LosePower();
     }

@@ -11,7 +11,7 @@ namespace Semel.Simulation.Disk;
 /// </summary>
 internal sealed class SimulatedDisk
 {
-    private readonly SimulatedDirectory _root = new();
+    private SimulatedDirectory _root = new();
     private readonly SimulatedRandom _random;
     private readonly string _name;
     private readonly SortedDictionary<string, SimulatedProcess> _locks = new(StringComparer.Ordinal);
@@ -57,6 +57,36 @@ internal sealed class SimulatedDisk
         World.Mark("corrupt", offset, mask);
         World.Tell(_name, $"byte {offset} of {name} rots");
         Find(name)?.Flip(offset, mask);
+    }
+
+    /// <summary>All files as they are now.</summary>
+    public IReadOnlyList<(string Name, byte[] Bytes)> Backup() => [.. AllFiles().Select(name => (name, ReadAll(name)))];
+
+    /// <summary>Exactly the files of a backup, all of them durable. Nobody runs on the disk.</summary>
+    public void Restore(IReadOnlyList<(string Name, byte[] Bytes)> backup)
+    {
+        World.Mark("restore", backup.Count);
+        World.Tell(_name, $"gets the {backup.Count} files of a backup");
+        _root = new SimulatedDirectory();
+        foreach (var (name, bytes) in backup)
+            Put(name, bytes);
+    }
+
+    /// <summary>Puts a file there, or another one in its place; durable. Nobody runs on the disk.</summary>
+    public void Put(string name, byte[] bytes)
+    {
+        World.Mark("put", bytes.Length);
+        int slash = name.LastIndexOf('/');
+        if (slash > 0)
+            MakeDirectory(name[..slash]);
+        var (directory, leaf) = Parent(name);
+        directory.SetFiles((leaf, SimulatedInode.Of(++_inodes, bytes)));
+        for (string at = name; at.Length > 0;)
+        {
+            at = at.LastIndexOf('/') is > 0 and var end ? at[..end] : "";
+            var parent = Directory(at)!;
+            parent.Flushed(parent.FlushMark());
+        }
     }
 
     /// <summary>Names of all files, from the root, as the kernel shows them.</summary>

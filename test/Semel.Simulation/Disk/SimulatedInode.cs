@@ -73,6 +73,15 @@ internal sealed class SimulatedInode(int number)
         _reserved = Math.Max(_cache.Length, random.OneIn(2) ? _reserved : 0);
     }
 
+    /// <summary>A file with these bytes, all of them on the medium.</summary>
+    public static SimulatedInode Of(int number, byte[] bytes)
+    {
+        var file = new SimulatedInode(number);
+        file.Write(0, bytes);
+        file.Flushed(file.FlushMark());
+        return file;
+    }
+
     /// <summary>The medium gives back another byte than it was given.</summary>
     public void Flip(long offset, byte mask)
     {

@@ -6,13 +6,15 @@ namespace Semel.Simulation.Kernel;
 /// Puts what a process logs into the run's trace, under its name and the virtual time. Every event that is worth an operator's attention is a mark of the run's
 /// coverage: what the suite never made a server say, it has not tested.
 /// </summary>
-internal sealed class SimulatedLogging(SimulatedProcess process) : ILoggerFactory
+/// <param name="process">Whose log it is.</param>
+/// <param name="watch">Sees the number of every event.</param>
+internal sealed class SimulatedLogging(SimulatedProcess process, Action<int>? watch = null) : ILoggerFactory
 {
-    public ILogger CreateLogger(string categoryName) => new Logger(process);
+    public ILogger CreateLogger(string categoryName) => new Logger(process, watch);
     public void AddProvider(ILoggerProvider provider) => throw new NotSupportedException("The trace is the only log of a simulation.");
     public void Dispose() { }
 
-    private sealed class Logger(SimulatedProcess process) : ILogger
+    private sealed class Logger(SimulatedProcess process, Action<int>? watch) : ILogger
     {
         public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
         public bool IsEnabled(LogLevel logLevel) => process.World.IsTracing || logLevel >= LogLevel.Information;
@@ -23,6 +25,7 @@ internal sealed class SimulatedLogging(SimulatedProcess process) : ILoggerFactor
                 return;
             if (logLevel >= LogLevel.Information)
                 process.World.Reached($"event {eventId.Id} {eventId.Name}");
+            watch?.Invoke(eventId.Id);
             if (!process.World.IsTracing)
                 return;
             process.World.Tell(process.Name, $"[{logLevel}] {formatter(state, exception)}{(exception is null ? "" : $" -- {exception}")}");

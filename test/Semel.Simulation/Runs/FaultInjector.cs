@@ -11,6 +11,9 @@ internal sealed class FaultInjector
     private readonly RunPlan _plan;
     private readonly SimulatedRandom _random;
     private readonly Action<FaultKind> _onWriters;
+    private readonly SimulatedServer _unlucky;      // the only one whose files are touched: what is on the others must be enough
+    private IReadOnlyList<(string Name, byte[] Bytes)> _backup = [];
+    private ulong _generationAtBackup = ulong.MaxValue;
     private bool _ended;
 
     /// <param name="onWriters">Carries out the faults that hit writers.</param>
@@ -18,6 +21,7 @@ internal sealed class FaultInjector
     {
         (_cluster, _plan, _onWriters) = (cluster, plan, onWriters);
         _random = cluster.World.Random.Fork();
+        _unlucky = _random.Pick(cluster.ChunkServers);
     }
 
     public async Task RunAsync(TimeProvider time)
@@ -122,6 +126,18 @@ internal sealed class FaultInjector
             case FaultKind.FlushErrors:
                 Spoil(server, server.Disk.Faults with { FlushError = 0.3 });
                 break;
+            case FaultKind.Rot:
+                Rot();
+                break;
+            case FaultKind.ForeignFile:
+                Exchange();
+                break;
+            case FaultKind.RestoreBackup:
+                if (_backup.Count == 0 || _random.OneIn(4))
+                    (_backup, _generationAtBackup) = (_unlucky.Disk.Backup(), _cluster.GenerationOf(_unlucky));
+                else
+                    Restore();
+                break;
             case FaultKind.ClockJump:
                 _random.Pick([.. _cluster.Servers]).Process?.Time.Jump(_random.Between(TimeSpan.FromHours(-3), TimeSpan.FromHours(3)));
                 break;
@@ -130,6 +146,51 @@ internal sealed class FaultInjector
                 _onWriters(kind);
                 break;
         }
+    }
+
+    /// <summary>Chunks of which another server has a replica that counts. Only they may be harmed.</summary>
+    private List<string> HeldElsewhere() => [.. _cluster.Chunks()
+        .Where(chunk => chunk.Holders.Contains(_unlucky) && chunk.Holders.Count > 1)
+        .Select(chunk => $"chunks/{chunk.Handle.ToString()[14..]}/{chunk.Handle}.chunk").Where(_unlucky.Disk.AllFiles().Contains)];
+
+    private void Rot()
+    {
+        if (HeldElsewhere() is not { Count: > 0 } files)
+            return;
+        string file = _random.Pick(files);
+        int length = _unlucky.Disk.ReadAll(file).Length;
+        _unlucky.WasHarmed = true;
+        for (int i = _random.Below(3); i >= 0 && length > 0; i--)
+            _unlucky.Disk.Corrupt(file, _random.Below(length), (byte)(1 << _random.Below(8)));
+    }
+
+    /// <summary>Somebody mixed up two files while the server was down. The foreign one has the right length, to make it harder to notice.</summary>
+    private void Exchange()
+    {
+        if (HeldElsewhere() is not { Count: > 1 } files)
+            return;
+        string target = _random.Pick(files), source = _random.Pick(files);
+        if (source == target)
+            return;
+        byte[] foreign = _unlucky.Disk.ReadAll(source);
+        Array.Resize(ref foreign, _unlucky.Disk.ReadAll(target).Length);
+        _unlucky.Kill();
+        _unlucky.WasHarmed = true;
+        _unlucky.Disk.Put(target, foreign);
+        Later(_unlucky.Start);
+    }
+
+    private void Restore()
+    {
+        // It must not have the last replica of anything; and a copy that is younger than the generation that the master knows looks like the directory itself.
+        if (!_cluster.Master.IsUp || _cluster.GenerationOf(_unlucky) <= _generationAtBackup + 1
+            || _cluster.Chunks().Any(chunk => chunk.Holders.Contains(_unlucky) && chunk.Holders.Count == 1))
+            return;
+        _cluster.World.Reached("a backup was put back");
+        _unlucky.Kill();
+        _unlucky.WasHarmed = true;
+        _unlucky.Disk.Restore(_backup);
+        Later(_unlucky.Start);
     }
 
     private void DieInStep(SimulatedServer server, Action die) => server.Process?.DieAtEffect(1 + _random.Below(_random.OneIn(2) ? 5 : 60), () =>

@@ -5,7 +5,10 @@ using Semel.Simulation.Kernel;
 
 namespace Semel.Simulation.Runs;
 
-/// <summary>An application that follows a file with the client library, and goes on after its last record when something fails.</summary>
+/// <summary>
+/// An application that follows a file with the client library, and goes on after its last record when something fails. What it needs may be gone for good (then the run's end
+/// decides whether that was right), so nothing but a wrong record ever stops it.
+/// </summary>
 internal sealed class LibraryReader(SimulatedProcess process, IWire wire, string master, string path, TailHistory history)
 {
     private readonly SemelClient _client = new(
@@ -24,7 +27,7 @@ internal sealed class LibraryReader(SimulatedProcess process, IWire wire, string
                     from = record.Position.Next;
                 }
             }
-            catch (Exception e) when (e is DeadlineExceededException or ClusterUnavailableException)
+            catch (Exception e) when (e is DeadlineExceededException or ClusterUnavailableException or CorruptDataException or InvalidPositionException)
             {
                 process.World.Reached("reader began again");
                 await Task.Delay(TimeSpan.FromMilliseconds(50), process.Time);
@@ -47,7 +50,7 @@ internal sealed class LibraryReader(SimulatedProcess process, IWire wire, string
                 }
                 return count;
             }
-            catch (Exception e) when (e is DeadlineExceededException or ClusterUnavailableException)
+            catch (Exception e) when (e is DeadlineExceededException or ClusterUnavailableException or CorruptDataException or InvalidPositionException)
             {
                 history.Records.Clear();
                 await Task.Delay(TimeSpan.FromMilliseconds(50), process.Time);

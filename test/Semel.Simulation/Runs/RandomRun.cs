@@ -42,9 +42,13 @@ internal sealed class RandomRun
         _cluster.Network.Faults = plan.Network;
     }
 
-    public static RunResult Run(ulong seed, TextWriter? trace = null)
+    /// <param name="seed">Decides everything.</param>
+    /// <param name="trace">Gets a line for everything that happens.</param>
+    /// <param name="circumstances">Null: as the seed draws them.</param>
+    public static RunResult Run(ulong seed, TextWriter? trace = null, Circumstances? circumstances = null)
     {
         var plan = RunPlan.Draw(seed);
+        plan = circumstances?.ApplyTo(plan) ?? plan;
         var run = new RandomRun(seed, plan, trace);
         run._world.Tell("plan", $"seed {seed}: {plan}");
         run.Run();
@@ -68,6 +72,8 @@ internal sealed class RandomRun
                 StartReader(file, i);
             if (_plan.AnonymousWriter)
                 StartAnonymousWriter(file);
+            for (int i = 0; i < _plan.PassingWriters; i++)
+                StartPassingWriters(file);
         }
         var injector = new FaultInjector(_cluster, _plan, HitWriter);
         if (!Do("the faults", FaultLimit, () => injector.RunAsync(_cluster.Environment.Time)))
@@ -75,15 +81,18 @@ internal sealed class RandomRun
 
         // Step 3
         injector.Heal();
+        foreach (var file in _plan.PassingWriters > 0 ? [] : _history.Files.Values.ToList())
+            StartIncarnation(AddWriter(file, "late"));      // there always is something left to do
 
         // Step 4
-        if (!_world.RunUntil(() => _writers.All(w => w.IsDone) && _anonymousWriters == 0, ProgressLimit, "the writers to finish after everything was healed"))
+        if (!_world.RunUntil(() => _writers.All(w => w.IsDone) && _anonymousWriters == 0, ProgressLimit, "the writers to finish after everything was healed", IsExcused))
             return;
         if (!Do("every replica to know what is committed", ProgressLimit, AuditAsync))
             return;
         if (!Do("fresh readers to read to the end", ProgressLimit, ReadAgainAsync))
             return;
-        _world.RunUntil(() => _checkers.All(c => c.File.Tails.All(tail => tail.Records.Count >= c.Records)), ProgressLimit, "the readers to see everything");
+        if (!_world.RunUntil(() => _checkers.All(c => c.File.Tails.All(tail => tail.Records.Count >= c.Records)), ProgressLimit, "the readers to see everything", IsExcused))
+            return;
         foreach (var checker in _checkers)
             checker.CheckReaders();
     }
@@ -96,7 +105,16 @@ internal sealed class RandomRun
             await flow();
             done = true;
         });
-        return _world.RunUntil(() => done, limit, what);
+        return _world.RunUntil(() => done, limit, what, IsExcused);
+    }
+
+    /// <summary>No progress is right when all that is left of a chunk may lack acknowledged records: that is for an operator to decide.</summary>
+    private bool IsExcused()
+    {
+        if (!_cluster.IsHealed || !_cluster.IsUnavailableByRight())
+            return false;
+        _world.Reached("unavailable, as it must be");
+        return true;
     }
 
     private async Task StartAsync()
@@ -113,12 +131,16 @@ internal sealed class RandomRun
                 await Task.Delay(TimeSpan.FromMilliseconds(50), process.Time);
             var file = _history.File(path);
             for (int w = 0; w < _plan.WritersPerFile; w++)
-            {
-                string name = $"writer{f}.{w}";
-                int largest = Math.Min(_plan.MaxRecordLength, (int)_plan.Shape.ChunkCapacity / 4);
-                _writers.Add(new WriterSlot(file, file.Writer(name, new RecordContent(_random.NextBits(), largest))));
-            }
+                AddWriter(file, $"writer{f}.{w}");
         }
+    }
+
+    private WriterSlot AddWriter(FileHistory file, string name)
+    {
+        int largest = Math.Min(_plan.MaxRecordLength, (int)_plan.Shape.ChunkCapacity / 4);
+        var slot = new WriterSlot(file, file.Writer(name, new RecordContent(_random.NextBits(), largest)));
+        _writers.Add(slot);
+        return slot;
     }
 
     // ---- Writers and readers
@@ -151,6 +173,17 @@ internal sealed class RandomRun
         });
     }
 
+    private void StartPassingWriters(FileHistory file)
+    {
+        var (process, wire) = _cluster.NewClientProcess("passing");
+        _anonymousWriters++;
+        process.Start(async () =>
+        {
+            await new PassingWriters(process, wire, _cluster.Master.Address, file, _plan).RunAsync();
+            _anonymousWriters--;
+        });
+    }
+
     private void StartReader(FileHistory file, int number)
     {
         var (process, wire) = _cluster.NewClientProcess("reader");
@@ -164,6 +197,8 @@ internal sealed class RandomRun
 
     private void HitWriter(FaultKind kind)
     {
+        if (_writers.Count == 0)
+            return;
         var slot = _random.Pick(_writers);
         if (slot.IsDone)
             return;

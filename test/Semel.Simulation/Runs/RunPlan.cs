@@ -49,6 +49,15 @@ internal enum FaultKind
     /// <summary>Flushes of a chunk server fail for a while.</summary>
     FlushErrors,
 
+    /// <summary>Bytes of a replica rot, on one server for the whole run.</summary>
+    Rot,
+
+    /// <summary>The file of another chunk stands in the place of one, on one server for the whole run.</summary>
+    ForeignFile,
+
+    /// <summary>A copy of a data directory is made, or put back; of one server for the whole run.</summary>
+    RestoreBackup,
+
     /// <summary>The wall clock of a server is set.</summary>
     ClockJump,
 
@@ -92,6 +101,9 @@ internal sealed record RunPlan
     /// <summary>One writer of each file appends without a name, at least once.</summary>
     public required bool AnonymousWriter { get; init; }
 
+    /// <summary>Processes of each file that open and close writers without a name; then there are no others, and the file may know only a few.</summary>
+    public required int PassingWriters { get; init; }
+
     /// <summary>Appends that a writer has under way at most.</summary>
     public required int Window { get; init; }
     public required int MaxRecordLength { get; init; }
@@ -107,15 +119,16 @@ internal sealed record RunPlan
         var random = new SimulatedRandom(seed ^ 0x5eed_91a7);
         var durability = random.OneIn(4) ? Durability.Memory : Durability.Group;
         int servers = 3 + (random.OneIn(2) ? random.Below(3) : 0);
+        bool harsh = random.OneIn(3);
         var kinds = Enum.GetValues<FaultKind>()
             .Where(_ => random.OneIn(2))
-            .Where(kind => durability == Durability.Group || kind is not (FaultKind.PowerFailServer or FaultKind.PowerFailAll or FaultKind.PowerFailServerInStep))
+            .Where(kind => !harsh || kind is not (FaultKind.Rot or FaultKind.ForeignFile or FaultKind.RestoreBackup))      // it repairs nothing
             .ToList();
         bool quiet = random.OneIn(10);
         int faults = quiet || kinds.Count == 0 ? 0 : 1 + random.Below(random.OneIn(4) ? 40 : 12);
         var interval = TimeSpan.FromMilliseconds(5 + random.Below(random.OneIn(3) ? 1500 : 250));
         int records = 10 + random.Below(60);
-        return new RunPlan
+        var plan = new RunPlan
         {
             Shape = new ClusterShape
             {
@@ -145,7 +158,7 @@ internal sealed record RunPlan
                 Tail = random.OneIn(2) ? 0.1 * random.NextDouble() : 0,
                 TailFlush = TimeSpan.FromMilliseconds(1 + random.Below(random.OneIn(5) ? 700 : 40)),
             },
-            HarshMaster = random.OneIn(3),
+            HarshMaster = harsh,
             BareClients = random.OneIn(3),
             Faults = kinds,
             FaultCount = faults,
@@ -156,10 +169,36 @@ internal sealed record RunPlan
             RecordsPerWriter = records,
             ReadersPerFile = random.Below(3),
             AnonymousWriter = random.OneIn(4),
+            PassingWriters = 0,
             Window = 1 + random.Below(random.OneIn(2) ? 4 : 16),
             MaxRecordLength = random.Pick([100, 2000, 12_000]),
             BatchOneIn = random.Pick([0, 3, 10]),
             ThinkTime = random.OneIn(4) ? TimeSpan.Zero : interval * faults / records * (2 * random.NextDouble()),   // so that most faults meet work
+        };
+        return WithPassingWriters(plan, seed);
+    }
+
+    public RunPlan WithoutPassingWriters() => PassingWriters == 0
+        ? this
+        : this with { PassingWriters = 0, WritersPerFile = 2, Shape = Shape with { MaxWritersPerFile = 10_000, WriterTimeToLive = TimeSpan.FromDays(7) } };
+
+    private static RunPlan WithPassingWriters(RunPlan plan, ulong seed)
+    {
+        var random = new SimulatedRandom(seed ^ 0x9a55_1196);
+        if (plan.HarshMaster || plan.BareClients || seed % 8 != 0)
+            return plan;
+        return plan with
+        {
+            PassingWriters = 1 + random.Below(3),
+            WritersPerFile = 0,
+            // Who is idle is told by clocks: with wrong ones a writer may be forgotten early, or never.
+            Faults = [.. plan.Faults.Where(f => f != FaultKind.ClockJump)],
+            Shape = plan.Shape with
+            {
+                MaxWritersPerFile = 1 + random.Below(4),
+                WriterTimeToLive = TimeSpan.FromMilliseconds(1000 + random.Below(3000)),
+                MaxClockOffset = TimeSpan.Zero,
+            },
         };
     }
 
@@ -167,7 +206,7 @@ internal sealed record RunPlan
     {
         var text = new StringBuilder();
         text.Append($"{Shape.ChunkServers} servers, R={Shape.Replicas}/{Shape.MinMembers}, chunks of {Shape.ChunkCapacity >> 10} KiB, {Shape.Durability}; ");
-        text.Append($"{(HarshMaster ? "harsh" : "real")} master, {(BareClients ? "bare" : "library")} clients; {Files} files x {WritersPerFile} writers x {RecordsPerWriter} records <= {MaxRecordLength} B, window {Window}, {ReadersPerFile} readers; ");
+        text.Append($"{(HarshMaster ? "harsh" : "real")} master, {(BareClients ? "bare" : "library")} clients; {Files} files x {WritersPerFile} writers x {RecordsPerWriter} records <= {MaxRecordLength} B, window {Window}, {ReadersPerFile} readers{(PassingWriters > 0 ? $", {PassingWriters} with passing writers" : "")}; ");
         text.Append($"{FaultCount} faults of [{string.Join(' ', Faults)}] every ~{FaultInterval.TotalMilliseconds:0} ms for <= {FaultDuration.TotalMilliseconds:0} ms; ");
         text.Append($"loss {Network.Loss:0.000}, duplication {Network.Duplication:0.000}, {(Network.InOrder ? "in order" : "reordered")}");
         return text.ToString();

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Semel.Protocol.Frames;
 using Semel.Protocol.Identity;
 using Semel.Protocol.Messages;
@@ -241,6 +242,28 @@ public class AppendProtocolTests
     }
 
     [Fact]
+    public void The_SEAL_names_the_digest_of_the_base_that_the_next_chunk_starts_from()
+    {
+        var cluster = new ScriptedCluster();
+        cluster.Run(async () =>
+        {
+            await cluster.CreateAsync();
+            await cluster.GrantAsync(0, 1);
+            await cluster.InitAsync(0, 5, 1);
+            await cluster.AppendAsync(0, 5, 1, 1, "a");
+            await cluster.PassAsync(TimeSpan.FromSeconds(3));
+            await cluster.CallAsync<SealChunkReply>(ScriptedCluster.Server(0), MessageKind.SealChunk,
+                new SealChunkRequest { MasterEpoch = 1, Handle = ScriptedCluster.Handle, Version = 1 });
+            await cluster.UntilAsync(() => Task.FromResult(cluster.Sealed.Count > 0));
+
+            byte[] chunk = await cluster.ReadAsync(0);
+
+            // The SEAL is the last frame: its payload of 32 bytes begins with the offset of the frame and the digest.
+            Assert.Equal(cluster.Sealed[0].BaseDigest, BinaryPrimitives.ReadUInt32LittleEndian(chunk.AsSpan(chunk.Length - 32 + 4)));
+        });
+    }
+
+    [Fact]
     public void A_full_chunk_is_sealed_and_a_retry_meets_its_answer_in_the_next_one()
     {
         var cluster = new ScriptedCluster();
@@ -364,6 +387,32 @@ public class AppendProtocolTests
             await cluster.UntilAsync(async () => (promise = await cluster.PromiseAsync(1, 2)) is not null);
 
             Assert.True(promise!.Suspect);
+        });
+    }
+
+    [Fact]
+    public void A_suspect_replica_stays_one_through_restarts_and_becomes_no_primary()
+    {
+        var cluster = new ScriptedCluster();
+        cluster.Run(async () =>
+        {
+            await cluster.CreateAsync(durability: Durability.Memory);
+            await cluster.GrantAsync(0, 1);
+            await cluster.InitAsync(0, 5, 1);
+            await cluster.AppendAsync(0, 5, 1, 1, "soft");
+            cluster.Kill(0);
+            cluster.Kill(1, losePower: true);
+            cluster.Start(1);
+            await cluster.UntilAsync(async () => await cluster.PromiseAsync(1, 2) is not null);
+            cluster.Kill(1);
+            cluster.Start(1);
+
+            PromiseReply? promise = null;
+            await cluster.UntilAsync(async () => (promise = await cluster.PromiseAsync(1, 3)) is not null);
+            var grant = await cluster.GrantAsync(1, 3, members: [1]);
+
+            Assert.True(promise!.Suspect);
+            Assert.Equal(Status.Stale, grant!.Status);
         });
     }
 

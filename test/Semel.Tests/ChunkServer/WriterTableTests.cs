@@ -54,6 +54,35 @@ public class WriterTableTests
     }
 
     [Fact]
+    public void A_writer_that_was_evicted_is_unknown_and_so_is_every_id_up_to_it()
+    {
+        var table = new WriterTable();
+        table.Apply(Init(1), 0);
+        table.Apply(Data(1, 1, 3), 0);
+
+        table.Apply(new FrameHeader { Kind = FrameKind.EvictWriter, Writer = Ann, Epoch = 1 }, 0);
+
+        Assert.False(table.TryGet(Ann, out _));
+        Assert.Equal(Ann, table.HighestEvicted);
+        Assert.Throws<InvariantViolationException>(() => table.Apply(Init(2), 0));
+        Assert.True(WriterTable.TryRead(table.ToBase(), out var carried, out _));
+        Assert.Equal((Ann, 3UL), (carried.HighestEvicted, carried.FileRecords));
+    }
+
+    [Fact]
+    public void The_longest_idle_writers_come_first()
+    {
+        var table = new WriterTable();
+        for (uint i = 1; i <= 4; i++)
+            table.Apply(new FrameHeader { Kind = FrameKind.InitWriter, Writer = new WriterId(i), Epoch = i, TimeMs = 1000 - (10 * i) }, 0);
+        Assert.True(WriterTable.TryRead(table.ToBase(), out var carried, out _));
+
+        Assert.Equal([(new WriterId(4), 4u), (new WriterId(3), 3u)], table.IdleSince(990, atMost: 2));
+        Assert.Equal([(new WriterId(4), 4u), (new WriterId(3), 3u), (new WriterId(2), 2u)], carried.IdleSince(990, atMost: 10));
+        Assert.Empty(table.IdleSince(960, 10));
+    }
+
+    [Fact]
     public void A_gap_in_a_writers_sequence_is_a_bug_that_stops_the_replica()
     {
         var table = new WriterTable();

@@ -26,6 +26,15 @@ public class UsageTests
     [InlineData("append", "/a", "--whole", "--length-prefixed")]
     [InlineData("cat", "/a", "--raw", "--length-prefixed")]
     [InlineData("up", "--ephemeral", "--data", "x")]
+    [InlineData("demo", "--records", "10000001")]
+    [InlineData("verify")]
+    [InlineData("verify", "/a", "--all")]
+    [InlineData("verify", "relative")]
+    [InlineData("verify", "/a", "--against-cluster")]
+    [InlineData("verify", "/a", "--check-manifest", "m")]
+    [InlineData("torture", "--faults", "kill,maim")]
+    [InlineData("torture", "--seconds", "1")]
+    [InlineData("torture", "--writers", "0")]
     [InlineData("completion", "cmd")]
     public async Task Wrong_usage_exits_2_with_a_message_and_no_output(params string[] arguments)
     {
@@ -92,7 +101,7 @@ public class UsageTests
         var result = await CommandLine.RunAsync("--help");
 
         Assert.Equal(ExitCode.Done, result.ExitCode);
-        foreach (string verb in new[] { "up", "master", "chunkserver", "config", "demo", "append", "cat", "tail", "records", "ls", "mkdir", "rm", "stat", "cluster", "bench", "version", "completion" })
+        foreach (string verb in new[] { "up", "master", "chunkserver", "config", "demo", "append", "cat", "tail", "records", "ls", "mkdir", "rm", "stat", "cluster", "verify", "torture", "bench", "version", "completion" })
             Assert.Contains($"\n  {verb} ", result.Output.Replace("<", " <", StringComparison.Ordinal), StringComparison.Ordinal);
         foreach (string code in new[] { "0", "1", "2", "3", "4", "5", "6", "7", "8", "130", "143" })
             Assert.Contains($"\n  {code,-4} ", result.Output, StringComparison.Ordinal);

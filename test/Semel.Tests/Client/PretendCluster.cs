@@ -220,6 +220,7 @@ internal sealed class PretendCluster : IWire
     private async Task<IMessage> Serve(string address, IMessage header, byte[] payload, Action<Payload> withPayload) => header switch
     {
         RegisterWriterRequest r => Register(r),
+        RetireWriterRequest => new RetireWriterReply { Status = Status.NotFound },
         LocateTailRequest r => Locate(r),
         LocateChunksRequest r => LocateChunks(r),
         InitWriterRequest r => Init(address, r),

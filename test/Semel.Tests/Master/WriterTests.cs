@@ -33,6 +33,68 @@ public sealed class WriterTests
         Assert.Equal(2u, (await m.StatAsync("/a")).Writers);
     });
 
+    [Fact]
+    public void A_name_stands_for_the_writer_that_was_registered() => MasterFixture.Run(async m =>
+    {
+        await m.CreateAsync("/a");
+        var registered = await m.RegisterWriterAsync("/a", "import");
+
+        var known = await LookUpAsync(m, "import");
+        var unknown = await LookUpAsync(m, "export");
+
+        Assert.Equal((Status.Ok, registered.Writer, 1u), (known.Status, known.Writer, known.Epoch));
+        Assert.Equal((Status.Ok, 0UL), (unknown.Status, unknown.Writer));
+    });
+
+    [Fact]
+    public void Nobody_resumes_a_writer_that_has_expired() => MasterFixture.Run(async m =>
+    {
+        await m.JoinAsync(3);
+        await m.CreateAsync("/a");
+        var tail = (await m.LocateTailAsync("/a")).Chunk;
+        var idle = await m.RegisterWriterAsync("/a", "idle");
+        var busy = await m.RegisterWriterAsync("/a", "busy");
+
+        Assert.Equal(Status.Ok, await ExpireAsync(m, tail, tail.Version, idle.Writer, 999));
+        Assert.Equal(Status.Ok, await ExpireAsync(m, tail, tail.Version, idle.Writer));
+        Assert.Equal(Status.Stale, await ExpireAsync(m, tail, tail.Version + 1, busy.Writer));
+        await m.RestartAsync();
+
+        Assert.Equal(Status.Expired, (await m.RegisterWriterAsync("/a", "idle")).Status);
+        Assert.Equal(Status.Expired, (await LookUpAsync(m, "idle")).Status);
+        Assert.Equal(2u, (await m.RegisterWriterAsync("/a", "busy")).Epoch);
+        var anew = await m.CallAsync<RegisterWriterReply>(MessageKind.RegisterWriter, new RegisterWriterRequest { Path = "/a", Name = "idle", StartAnew = true });
+        Assert.Equal((Status.Ok, 1u), (anew.Status, anew.Epoch));
+        Assert.True(anew.Writer > busy.Writer);
+    });
+
+    [Fact]
+    public void A_passing_writer_leaves_no_name_behind() => MasterFixture.Run(async m =>
+    {
+        await m.CreateAsync("/a");
+        var passing = await m.CallAsync<RegisterWriterReply>(MessageKind.RegisterWriter, new RegisterWriterRequest { Path = "/a", Name = "random", Ephemeral = true });
+        var staying = await m.RegisterWriterAsync("/a", "import");
+
+        Task<RetireWriterReply> Retire(string name, ulong writer) =>
+            m.CallAsync<RetireWriterReply>(MessageKind.RetireWriter, new RetireWriterRequest { FileId = passing.FileId, Name = name, Writer = writer, Epoch = 1 });
+
+        Assert.Equal(Status.NotFound, (await Retire("import", staying.Writer)).Status);
+        Assert.Equal(Status.Ok, (await Retire("random", passing.Writer)).Status);
+        Assert.Equal(Status.NotFound, (await Retire("random", passing.Writer)).Status);
+        await m.RestartAsync();
+        Assert.Equal(1u, (await m.StatAsync("/a")).Writers);
+    });
+
+    private static Task<LookUpWriterReply> LookUpAsync(MasterFixture m, string name) =>
+        m.CallAsync<LookUpWriterReply>(MessageKind.LookUpWriter, new LookUpWriterRequest { Path = "/a", Name = name });
+
+    private static async Task<Status> ExpireAsync(MasterFixture m, ChunkLocation chunk, ulong version, params ulong[] writers)
+    {
+        var request = new ExpireWritersRequest { Handle = chunk.Handle, Version = version, Sender = chunk.Primary.ServerId };
+        request.Writers.AddRange(writers);
+        return (await m.CallAsync<ExpireWritersReply>(MessageKind.ExpireWriters, request)).Status;
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("a\nb")]

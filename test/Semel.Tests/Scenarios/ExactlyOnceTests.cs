@@ -361,5 +361,86 @@ public sealed class ExactlyOnceTests
         Assert.Equal(Numbers(10), await s.Records("/log"));
     });
 
+    [Fact]
+    public void Rot_that_a_reader_meets_is_repaired() => Scenario.Play(async s =>
+    {
+        var app = s.NewClient();
+        await app.Create("/log");
+        var writer = await app.OpenWriter("/log");
+        for (int i = 0; i < 200; i++)
+            await writer.Append(new string('x', 1000) + i);
+        var (server, chunk) = await SealedReplica(s, "/log");
+        server.WasHarmed = true;
+        server.Disk.Corrupt(chunk, 200, 0x10);
+
+        // Ends when there are three good replicas again.
+        while ((await s.AssertReplicasIdentical("/log")).Chunks.Any(c => c.IsSealed && c.Replicas.Count < 3))
+            await s.Delay(100);
+
+        Assert.Contains("event 2111 ReplicaRotten", s.World.Coverage.Keys);
+    });
+
+    [Fact]
+    public void The_file_of_another_chunk_is_not_taken_for_ones_own() => Scenario.Play(async s =>
+    {
+        var app = s.NewClient();
+        await app.Create("/log");
+        var writer = await app.OpenWriter("/log");
+        for (int i = 0; i < 200; i++)
+            await writer.Append(new string('x', 1000) + i);
+        var (server, chunk) = await SealedReplica(s, "/log");
+        string other = server.Disk.AllFiles().First(name => name.EndsWith(".chunk", StringComparison.Ordinal) && name != chunk);
+        byte[] foreign = server.Disk.ReadAll(other);
+        Array.Resize(ref foreign, server.Disk.ReadAll(chunk).Length);
+        server.Kill();
+        server.WasHarmed = true;
+        server.Disk.Put(chunk, foreign);
+        server.Start();
+
+        await s.AssertReplicasIdentical("/log");
+
+        Assert.Contains("event 2007 ReplicaDamaged", s.World.Coverage.Keys);
+    });
+
+    [Fact]
+    public void A_data_directory_that_is_an_older_copy_of_itself_is_distrusted_until_it_has_caught_up() => Scenario.Play(async s =>
+    {
+        var app = s.NewClient();
+        await app.Create("/log");
+        var writer = await app.OpenWriter("/log");
+        await writer.Append("0");
+        var unlucky = await s.SecondaryOf("/log");
+        await s.Delay(500);
+        var backup = unlucky.Disk.Backup();
+        await s.Delay(500);
+        await writer.Append("1");
+
+        // All servers go; at first only the one with the old copy comes back. It must not go on without the record that it has forgotten.
+        foreach (var server in s.Cluster.ChunkServers)
+            server.Kill();
+        unlucky.WasHarmed = true;
+        unlucky.Disk.Restore(backup);
+        unlucky.Start();
+        var third = app.Process.Start(async () => await s.NewClient("more").OpenWriter("/log", "more"));
+        await s.Delay(5_000);
+        Assert.Contains("event 2011 DirectoryIsOlder", s.World.Coverage.Keys);
+        Assert.False(third.IsCompleted);
+        foreach (var server in s.Cluster.ChunkServers)
+            server.Start();
+        await writer.Append("2");
+
+        Assert.Equal(Numbers(3), await s.Records("/log"));
+        await s.AssertReplicasIdentical("/log");
+    });
+
+    /// <summary>A server and the file of a sealed chunk on it, which is not the file's first chunk.</summary>
+    private static async Task<(SimulatedServer Server, string File)> SealedReplica(Scenario s, string path)
+    {
+        var image = await s.AssertReplicasIdentical(path);
+        var chunk = image.Chunks.Last(c => c.IsSealed);
+        Assert.NotEqual(0ul, chunk.Index);
+        return (s.Cluster.ServerAt(chunk.Replicas[0].Server), $"chunks/{chunk.Handle.ToString()[14..]}/{chunk.Handle}.chunk");
+    }
+
     private static List<string> Numbers(int count) => Enumerable.Range(0, count).Select(i => $"{i}").ToList();
 }

@@ -107,7 +107,8 @@ internal sealed class ScenarioClient
 
     public Task<bool> Create(string path, CreateOptions? options = null) => Do(client => client.CreateAsync(path, options));
 
-    public async Task<ScenarioWriter> OpenWriter(string path, string name = "writer", Action<WriterOptions>? change = null)
+    /// <summary>Without a name the writer is a passing one.</summary>
+    public async Task<ScenarioWriter> OpenWriter(string path, string? name = "writer", Action<WriterOptions>? change = null)
     {
         var options = new WriterOptions { Name = name };
         change?.Invoke(options);
@@ -140,6 +141,14 @@ internal sealed class ScenarioWriter(SimulatedProcess process, RecordWriter writ
 {
     public ulong LastSequence => writer.LastSequence;
     public uint Epoch => writer.Epoch;
+    public ulong Id => writer.WriterId;
+    public string Name => writer.Name;
+
+    public Task Close() => process.Start(async () =>
+    {
+        await writer.DisposeAsync();
+        return true;
+    });
 
     public Task<AppendResult> Append(string record) => process.Start(() => writer.AppendAsync(Encoding.UTF8.GetBytes(record)).AsTask());
 

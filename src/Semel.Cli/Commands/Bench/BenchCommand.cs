@@ -16,6 +16,7 @@ internal static class BenchCommand
     {
         var command = new Command("bench", "Measure.");
         command.Subcommands.Add(Append(run));
+        command.Subcommands.Add(FailoverBench.Create(run));
         command.Subcommands.Add(Tail(run));
         command.Subcommands.Add(OfMachine(run));
         return command;

@@ -1,3 +1,4 @@
+using System.Collections;
 using System.Globalization;
 using System.Text;
 using Semel.Cli.Terminal;
@@ -39,21 +40,39 @@ internal static class DemoInput
         return lines;
     }
 
-    /// <summary>Lines of a made-up web server's log; the same ones each time.</summary>
-    public static IReadOnlyList<ReadOnlyMemory<byte>> Generate(long count)
+    /// <summary>Lines of a made-up web server's log; the same ones each time. Each is made when it is asked for.</summary>
+    public static IReadOnlyList<ReadOnlyMemory<byte>> Generate(int count) => new GeneratedLines(count);
+
+    private sealed class GeneratedLines(int count) : IReadOnlyList<ReadOnlyMemory<byte>>
     {
-        string[] methods = ["GET", "GET", "GET", "POST", "PUT", "DELETE"];
-        string[] paths = ["/", "/login", "/orders", "/orders/items", "/search", "/static/app.js", "/api/v1/status"];
-        int[] codes = [200, 200, 200, 200, 201, 204, 304, 404, 500];
-        var chance = new Random(42);
-        var lines = new ReadOnlyMemory<byte>[count];
-        var time = new DateTime(2025, 1, 1, 0, 0, 0, DateTimeKind.Utc);
-        for (long i = 0; i < count; i++)
+        private static readonly string[] Methods = ["GET", "GET", "GET", "POST", "PUT", "DELETE"];
+        private static readonly string[] Paths = ["/", "/login", "/orders", "/orders/items", "/search", "/static/app.js", "/api/v1/status"];
+        private static readonly int[] Codes = [200, 200, 200, 200, 201, 204, 304, 404, 500];
+        private static readonly DateTime Start = new(2025, 1, 1, 0, 0, 0, DateTimeKind.Utc);
+
+        public int Count => count;
+
+        public ReadOnlyMemory<byte> this[int index]
         {
-            time = time.AddMilliseconds(chance.Next(40));
-            lines[i] = Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture,
-                $"{time:yyyy-MM-ddTHH:mm:ss.fffZ} 10.{chance.Next(256)}.{chance.Next(256)}.{chance.Next(256)} {methods[chance.Next(methods.Length)]} {paths[chance.Next(paths.Length)]} {codes[chance.Next(codes.Length)]} {chance.Next(40_000)} {chance.NextDouble() * 80:0.000}"));
+            get
+            {
+                var time = Start.AddMilliseconds((index * 20L) + Draw(index, 0, 20));
+                return Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture,
+                    $"{time:yyyy-MM-ddTHH:mm:ss.fffZ} 10.{Draw(index, 1, 256)}.{Draw(index, 2, 256)}.{Draw(index, 3, 256)} {Methods[Draw(index, 4, Methods.Length)]} {Paths[Draw(index, 5, Paths.Length)]} {Codes[Draw(index, 6, Codes.Length)]} {Draw(index, 7, 40_000)} {Draw(index, 8, 80_000) / 1000.0:0.000}"));
+            }
         }
-        return lines;
+
+        public IEnumerator<ReadOnlyMemory<byte>> GetEnumerator() => Enumerable.Range(0, count).Select(i => this[i]).GetEnumerator();
+
+        IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+
+        /// <summary>SplitMix64 of the line's and the draw's number.</summary>
+        private static int Draw(int line, int number, int below)
+        {
+            ulong z = unchecked((((ulong)line * 16) + (ulong)number + 1) * 0x9E3779B97F4A7C15);
+            z = unchecked((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9);
+            z = unchecked((z ^ (z >> 27)) * 0x94D049BB133111EB);
+            return (int)((z ^ (z >> 31)) % (ulong)below);
+        }
     }
 }

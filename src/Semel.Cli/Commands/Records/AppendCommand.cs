@@ -21,6 +21,7 @@ internal static class AppendCommand
             Description = "Number the records from 1 and skip those that the writer has appended already: repeating an interrupted import appends each record once.",
         };
         var atLeastOnce = new Option<bool>("--at-least-once") { Description = "Without sequence numbers: a record may get into the file twice when answers are lost." };
+        var anew = new Option<bool>("--start-anew") { Description = "If the file has forgotten the writer because it was idle for long: begin again with sequence 1." };
         var create = new Option<bool>("--create") { Description = "Create the file, and directories on the way, if it is not there." };
         var replicas = Parsing.OptionalNumber("--replicas", 1, 16, "With --create: copies of each chunk. Default: the cluster's.");
         var durability = Parsing.Choice("--durability", FileDurability.Group, "With --create: when an acknowledged record is safe.");
@@ -28,7 +29,7 @@ internal static class AppendCommand
         var whole = new Option<bool>("--whole") { Description = "All of the input is one record." };
         var command = new Command("append", "Append records from standard input, a line each.")
         {
-            path, writer, resume, atLeastOnce, create, replicas, durability, lengthPrefixed, whole,
+            path, writer, resume, anew, atLeastOnce, create, replicas, durability, lengthPrefixed, whole,
         };
         return run.Runs(command, async context =>
         {
@@ -36,6 +37,8 @@ internal static class AppendCommand
             string? name = context.Get(writer);
             if (context.Get(resume) && name is null)
                 throw CommandException.Usage("--resume needs --writer NAME: the cluster knows by the name what has been appended.");
+            if (context.Get(anew) && name is null)
+                throw CommandException.Usage("--start-anew needs --writer NAME: a writer without a name is always a new one.");
             if (context.Get(atLeastOnce) && name is not null)
                 throw CommandException.Usage("--at-least-once has no use for --writer: the cluster keeps no record of such appends. Leave one of them out.");
             if (context.Get(lengthPrefixed) && context.Get(whole))
@@ -50,6 +53,7 @@ internal static class AppendCommand
             await using var appender = await client.OpenWriterAsync(file, new WriterOptions
             {
                 Name = name,
+                StartAnewIfExpired = context.Get(anew),
                 Delivery = context.Get(atLeastOnce) ? Delivery.AtLeastOnce : Delivery.ExactlyOnce,
                 AppendTimeout = context.Timeout,
             }, context.Cancellation);

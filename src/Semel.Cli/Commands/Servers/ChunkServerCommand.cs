@@ -13,6 +13,7 @@ internal static class ChunkServerCommand
         var command = new Command("chunkserver", "Run a chunk server: it keeps replicas of chunks.");
         var options = new RoleOptions<ChunkServerSettings>(command, ChunkServerSettings.Schema);
         command.Options.Add(ServerVerb.WhileStdinIsOpen);
+        command.Options.Add(ServerVerb.ClockFromStdin);
         return run.Runs(command, context => ServerVerb.RunAsync(context, options.Load(context), ServeAsync));
     }
 

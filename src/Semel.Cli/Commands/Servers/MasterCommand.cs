@@ -13,6 +13,7 @@ internal static class MasterCommand
         var command = new Command("master", "Run a master: the namespace, where chunks are, who may write.");
         var options = new RoleOptions<MasterSettings>(command, MasterSettings.Schema);
         command.Options.Add(ServerVerb.WhileStdinIsOpen);
+        command.Options.Add(ServerVerb.ClockFromStdin);
         return run.Runs(command, context => ServerVerb.RunAsync(context, options.Load(context), ServeAsync));
     }
 

@@ -14,16 +14,20 @@ internal static class ServerVerb
 {
     public static readonly Option<bool> WhileStdinIsOpen = new("--while-stdin-is-open") { Description = "Stop when standard input ends.", Hidden = true };
 
+    /// <summary>Lines <c>clock MS</c> on standard input set the wall clock that this server sees off by so many milliseconds: for <c>semel torture</c>.</summary>
+    public static readonly Option<bool> ClockFromStdin = new("--clock-from-stdin") { Description = "Let standard input shift the clock.", Hidden = true };
+
     public static async Task<int> RunAsync<TSettings>(CommandContext context, TSettings settings, Func<ServerRun, TSettings, Task> serve)
         where TSettings : ProcessSettings
     {
+        var clock = context.Get(ClockFromStdin) ? new ShiftedClock(context.Time) : null;
         using var stop = context.Get(WhileStdinIsOpen)
-            ? ParentWatch.WhileOpen(context.Streams.Input, context.Cancellation)
+            ? ParentWatch.WhileOpen(context.Streams.Input, clock is null ? null : clock.Obey, context.Cancellation)
             : CancellationTokenSource.CreateLinkedTokenSource(context.Cancellation);
         using var loggers = ServerLogging.Create(settings.LogLevel, settings.LogFormat);
         try
         {
-            await serve(new ServerRun(context, loggers, stop.Token), settings);
+            await serve(new ServerRun(context, clock ?? context.Time, loggers, stop.Token), settings);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
@@ -34,9 +38,9 @@ internal static class ServerVerb
 }
 
 /// <summary>What a server needs while it runs.</summary>
-internal sealed class ServerRun(CommandContext context, ILoggerFactory loggers, CancellationToken stop)
+internal sealed class ServerRun(CommandContext context, TimeProvider time, ILoggerFactory loggers, CancellationToken stop)
 {
-    public TimeProvider Time => context.Time;
+    public TimeProvider Time { get; } = time;
     public ILoggerFactory Loggers { get; } = loggers;
     public CancellationToken Stop { get; } = stop;
 

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Checks the P model of record append in spec/ (docs/internals/spec.md):
+#   eng/check-spec.sh [--schedules N] [--seed S]    the protocol itself, N schedules (300) for each durability: there must be no violation
+#   eng/check-spec.sh --mutations [NAME...]         each planted mistake must be found within its budget of schedules
+# Installs the P tool into spec/.tool when it is missing (NuGet). Exits with 1 if anything is not as it must be, with 2 on wrong usage.
+set -euo pipefail
+cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/../spec"
+# The tool is built for .NET 8; any later runtime will do.
+export DOTNET_ROLL_FORWARD=Major DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODEREUSE=1
+version=3.1.0
+max_steps=20000
+
+usage() {
+  sed -n '2,5s/^# //p' "../eng/check-spec.sh" >&2
+  exit 2
+}
+
+schedules=300
+seed=()
+mutations=false
+names=()
+while (($#)); do
+  case $1 in
+    --schedules) [[ ${2:-} =~ ^[0-9]+$ ]] || usage; schedules=$2; shift ;;
+    --seed) [[ ${2:-} =~ ^[0-9]+$ ]] || usage; seed=(--seed "$2"); shift ;;
+    --mutations) mutations=true ;;
+    [A-Z]*) "$mutations" || usage; names+=("$1") ;;
+    *) usage ;;
+  esac
+  shift
+done
+
+[[ -x .tool/p ]] || dotnet tool install P --tool-path .tool --version "$version"
+if ! .tool/p compile > PCompiled.log 2>&1; then
+  cat PCompiled.log >&2
+  exit 1
+fi
+
+check() { # LABEL MUTATION MEMORY FAULTS SCHEDULES: prints one line; 0: nothing was found, 1: something was, 2: the checker failed
+  local label=$1 test="tcAppend___mutation_$2__memory_$3__faults_$4" out="PCheckerOutput/$1" begin=$SECONDS
+  rm -rf -- "$out"
+  mkdir -p -- "$out"
+  .tool/p check -tc "$test" --schedules "$5" --max-steps "$max_steps" "${seed[@]}" --outdir "$out" > "$out/log.txt" 2>&1 || true
+  local explored
+  explored=$(sed -nE 's/.*Explored ([0-9]+) schedule.*/\1/p' "$out/log.txt" | tail -n 1)
+  if grep -q 'Found 0 bugs' "$out/log.txt"; then
+    printf '%-28s nothing found in %s schedules, %s s\n' "$label" "$explored" $((SECONDS - begin))
+  elif grep -qE 'Found [0-9]+ bug' "$out/log.txt"; then
+    printf '%-28s found after %s schedules, %s s: %s\n' "$label" "$explored" $((SECONDS - begin)) \
+      "$(sed -nE 's/^<ErrorLog> (Assertion Failed: [^ ]+ )?//p' "$out"/BugFinding/*.txt | head -n 1 | cut -c1-120)"
+    return 1
+  else
+    echo "$label: the checker failed, see spec/$out/log.txt" >&2
+    return 2
+  fi
+}
+
+wrong=0
+if "$mutations"; then
+  # NAME = number, // durability budget: what it is
+  while read -r name number durability budget; do
+    if ((${#names[@]})) && [[ " ${names[*]} " != *" $name "* ]]; then
+      continue
+    fi
+    memory=false
+    [[ $durability == memory ]] && memory=true
+    rc=0
+    check "$name" "$number" "$memory" 8 "$budget" || rc=$?
+    if ((rc != 1)); then
+      echo "$name: NOT FOUND within $budget schedules" >&2
+      wrong=1
+    fi
+  done < <(sed -nE 's|^  ([A-Z_]+) = ([0-9]+),? +// (group\|memory) ([0-9]+): .*|\1 \2 \3 \4|p' checks/Mutations.p)
+else
+  check calm 0 false 0 $((schedules / 10 + 1)) || wrong=1
+  check group 0 false 8 "$schedules" || wrong=1
+  check memory 0 true 8 "$schedules" || wrong=1
+  ((wrong == 0)) || echo "The trace is in spec/PCheckerOutput; docs/internals/spec.md says how to read it." >&2
+fi
+exit "$wrong"

@@ -1,0 +1,100 @@
+using Google.Protobuf;
+using Semel.Cli.Terminal;
+using Semel.Protocol.Messages;
+using Semel.Protocol.Wires;
+
+namespace Semel.Cli.Verification;
+
+/// <summary>Asks the master where the replicas of a file's chunks are, and primaries how far they are committed. Tries for as long as a failure may take to be repaired.</summary>
+internal sealed class ChunkMap(IWire wire, string master, TimeProvider time)
+{
+    private const uint LocationsPerCall = 1000;
+    private const int Attempts = 100;
+    private const int SettleAttempts = 200;
+    private static readonly TimeSpan CallTime = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>How many replicas each chunk of the file should have.</summary>
+    /// <exception cref="CommandException">There is no such file, or the master does not answer.</exception>
+    public async Task<int> ReplicasOfAsync(string path, CancellationToken cancellation)
+    {
+        var reply = await AskAsync<StatReply>(MessageKind.Stat, new StatRequest { Path = path }, r => (r.Status, r.Detail), path, cancellation);
+        return reply.Directory ? throw CommandException.Usage($"{path} is a directory. Name a file, or use --all.") : (int)reply.Replicas;
+    }
+
+    /// <summary>The file's chunks from an index on, up to a thousand.</summary>
+    /// <exception cref="CommandException">There is no such file, or the master does not answer.</exception>
+    public Task<LocateChunksReply> LocateAsync(string path, ulong first, CancellationToken cancellation) => LocateAsync(path, first, LocationsPerCall, cancellation);
+
+    /// <exception cref="CommandException">There is no such chunk (any more), or the master does not answer.</exception>
+    public async Task<ChunkLocation> LocateOneAsync(string path, ulong index, CancellationToken cancellation)
+    {
+        var located = await LocateAsync(path, index, 1, cancellation);
+        return located.Chunks.Count == 1 ? located.Chunks[0] : throw new CommandException(ExitCode.NotFound, $"{path} has no chunk {index}: it has {located.ChunkCount}.");
+    }
+
+    /// <summary>
+    /// Waits until the open chunk has an active primary: only that one knows how far the chunk is committed. A server that was started again has
+    /// acknowledged records on its disk of which it cannot know it yet; the master is asked for a primary then, as a client would.
+    /// </summary>
+    /// <returns>The chunk as it is located then, and how many of its bytes are committed.</returns>
+    /// <exception cref="CommandException">It gets no primary.</exception>
+    public async Task<(ChunkLocation Chunk, uint Length)> SettleAsync(string path, ChunkLocation chunk, CancellationToken cancellation)
+    {
+        string fault = "";
+        for (int attempt = 0; attempt < SettleAttempts; attempt++)
+        {
+            if (attempt > 0)
+            {
+                var complaint = new LocateTailRequest { Path = path, SuspectHandle = chunk.Handle, SuspectVersion = chunk.Version };
+                (await wire.LinkTo(master).CallAsync(MessageKind.LocateTail, complaint, default, CallTime, cancellation)).Payload.Release();
+                await Task.Delay(Pause, time, cancellation);
+                chunk = await LocateOneAsync(path, chunk.Index, cancellation);
+            }
+            if (chunk.Sealed)
+                return (chunk, chunk.SealedLength);
+            var probe = new ReadFramesRequest { Handle = chunk.Handle, MaxBytes = 1 };
+            var result = await wire.LinkTo(chunk.Primary.Address).CallAsync(MessageKind.ReadFrames, probe, default, CallTime, cancellation);
+            result.Payload.Release();
+            cancellation.ThrowIfCancellationRequested();
+            if (result.IsAnswered && result.Answer<ReadFramesReply>() is { Settled: true } reply)
+                return (chunk, reply.Committed);
+            fault = result.Detail ?? "it is not the chunk's active primary";
+        }
+        throw new CommandException(ExitCode.Temporary, $"Chunk {chunk.Index} of {path} has no active primary, so nobody can say where the file ends: {chunk.Primary.Address}: {fault}");
+    }
+
+    private Task<LocateChunksReply> LocateAsync(string path, ulong first, uint limit, CancellationToken cancellation) =>
+        AskAsync<LocateChunksReply>(
+            MessageKind.LocateChunks, new LocateChunksRequest { Path = path, FirstIndex = first, Limit = limit }, r => (r.Status, r.Detail), path, cancellation);
+
+    private async Task<T> AskAsync<T>(MessageKind kind, IMessage request, Func<T, (Status, string)> statusOf, string path, CancellationToken cancellation)
+        where T : class, IMessage
+    {
+        string? fault = null;
+        for (int attempt = 0; attempt < Attempts; attempt++)
+        {
+            var result = await wire.LinkTo(master).CallAsync(kind, request, default, CallTime, cancellation);
+            cancellation.ThrowIfCancellationRequested();
+            result.Payload.Release();
+            if (result.IsAnswered)
+            {
+                var reply = result.Answer<T>();
+                var (status, detail) = statusOf(reply);
+                if (status == Status.Ok)
+                    return reply;
+                if (status == Status.NotFound)
+                    throw new CommandException(ExitCode.NotFound, $"There is no file {path}. {detail}");
+                if (status is Status.Invalid or Status.Conflict)
+                    throw CommandException.Usage($"{path}: {detail}");
+                fault = $"{status} {detail}";
+            }
+            else
+            {
+                fault = result.Detail;
+            }
+            await Task.Delay(Pause, time, cancellation);
+        }
+        throw new CommandException(ExitCode.Temporary, $"The master {master} does not say where the chunks of {path} are: {fault}");
+    }
+}

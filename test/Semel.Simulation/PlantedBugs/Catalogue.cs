@@ -1,0 +1,223 @@
+namespace Semel.Simulation.PlantedBugs;
+
+/// <summary>Every bug that <c>eng/mutations.sh</c> plants. Which seed found it is in <c>docs/internals/simulation.md</c>.</summary>
+internal static class Catalogue
+{
+    private const string Primary = "src/Semel.ChunkServer/Appending/Primary.cs";
+    private const string AppendJudge = "src/Semel.ChunkServer/Appending/AppendJudge.cs";
+    private const string WriterTable = "src/Semel.ChunkServer/Appending/WriterTable.cs";
+    private const string Replica = "src/Semel.ChunkServer/Replicas/Replica.cs";
+    private const string ReplicaLog = "src/Semel.ChunkServer/Replicas/ReplicaLog.cs";
+    private const string FrameServer = "src/Semel.ChunkServer/Reading/FrameServer.cs";
+    private const string ReplicaMaker = "src/Semel.ChunkServer/Replicas/ReplicaMaker.cs";
+    private const string ChunkServerNode = "src/Semel.ChunkServer/ChunkServerNode.cs";
+    private const string ChunkFiles = "src/Semel.Storage/Chunks/ChunkFiles.cs";
+    private const string FrameReader = "src/Semel.Protocol/Frames/FrameReader.cs";
+    private const string ViewChanges = "src/Semel.Master/Views/ViewChanges.cs";
+    private const string MasterState = "src/Semel.Master/MasterState.cs";
+    private const string MasterNode = "src/Semel.Master/MasterNode.cs";
+    private const string AppendPipeline = "src/Semel.Client/Appending/AppendPipeline.cs";
+
+    /// <summary>The table's own checks, which would stop the server before anything could go wrong outside of it.</summary>
+    private static readonly Edit TrustingTable = new(WriterTable,
+        """
+                        Invariant.Holds(known && entry!.Epoch == frame.Epoch);
+                        Invariant.Holds(frame.FirstSequence == entry!.LastSequence + 1);
+                        entry.Add(
+        """,
+        """
+                        if (!known)
+                            (_writers[frame.Writer] = entry = new WriterEntry()).Begin(frame.Epoch, frame.TimeMs);
+                        entry!.Add(
+        """);
+
+    public static readonly PlantedBug[] All =
+    [
+        // ---- Exactly once
+
+        new("no-dedupe", "A retry is answered from the writer table",
+            new Edit(AppendJudge, "return request.Writer == WriterId.Anonymous.Value ? Verdict.Sequence", "return request.Writer < ulong.MaxValue ? Verdict.Sequence"),
+            TrustingTable),
+
+        new("dedupe-committed-only", "A retry of a frame in flight shares its fate and is never sequenced twice",
+            new Edit(AppendJudge,
+                "        if (first == entry.LastSequence + 1)\n",
+                "        if (first > CommittedSequenceOf(entry))\n            return Verdict.Sequence;\n        if (first == entry.LastSequence + 1)\n"),
+            TrustingTable),
+
+        new("answer-from-flight", "A retry is told that it is committed only when it is",
+            new Edit(AppendJudge, "return IsInFlight(place) ? Verdict.ShareFateOf(place)", "return place.Offset == uint.MaxValue ? Verdict.ShareFateOf(place)")),
+
+        new("table-not-carried", "The next chunk begins with the writer table of the one before; an unknown writer is refused",
+            new Edit(WriterTable, "if (_writers.Count == 0 && FileRecords == 0 && HighestEvicted == default)", "if (_writers.Count < int.MaxValue)"),
+            new Edit(AppendJudge,
+                "if (!Log.Table.TryGet(writer, out var entry) || request.Epoch > entry.Epoch)\n",
+                "if (!Log.Table.TryGet(writer, out var entry))\n            return Verdict.Sequence;\n        if (request.Epoch > entry.Epoch)\n"),
+            TrustingTable),
+
+        new("window-off-by-one", "A place is not forgotten while its batch is in flight",
+            new Edit(AppendJudge, "return entry.PlaceCount < WriterEntry.Window ||", "return entry.PlaceCount <= WriterEntry.Window ||")),
+
+        new("window-misses-oldest", "The oldest remembered batch is remembered",
+            new Edit(WriterTable, "for (int i = PlaceCount - 1; i >= 0; i--)", "for (int i = PlaceCount - 1; i > 0; i--)")),
+
+        new("no-epoch-fence", "A newer incarnation of a writer fences the older one",
+            new Edit(AppendJudge,
+                "        if (request.Epoch < entry.Epoch)\n            return Fenced(writer, request.Epoch, entry);\n        ulong first",
+                "        if (request.Epoch + 1000 < entry.Epoch)\n            return Fenced(writer, request.Epoch, entry);\n        ulong first"),
+            TrustingTable),
+
+        new("init-without-barrier", "INIT is answered when it is committed: only then the last sequence is final",
+            new Edit(Primary,
+                "Sequence(call, new FrameHeader { Kind = FrameKind.InitWriter, Writer = writer, Epoch = request.Epoch }, default, last);",
+                "Append(new FrameHeader { Kind = FrameKind.InitWriter, Writer = writer, Epoch = request.Epoch }, default);\n"
+                + "        call.Reply(new AppendReply { Status = AppendStatus.Committed, Ballot = Ballot.Value, LastSequence = last });")),
+
+        new("retry-with-new-sequence", "The client sends a batch again under the same id",
+            new Edit(AppendPipeline,
+                "FirstSequence = _identity.IsAnonymous ? 0 : batch.FirstSequence,",
+                "FirstSequence = _identity.IsAnonymous ? 0 : batch.FirstSequence + (batch.Attempts > 1 ? (ulong)batch.Count : 0),")),
+
+        new("silence-is-success", "The client takes no answer for no answer",
+            new Edit(AppendPipeline,
+                "                OnSilence(result, generation);",
+                "                OnCommitted(batch, new AppendReply(), Ballot.None, tail, generation, TimeSpan.Zero, null);")),
+
+        // ---- Two phases
+
+        new("majority", "The watermark is what every member holds",
+            new Edit(Primary,
+                "            held = Math.Min(held, member.Acked);\n        }\n",
+                "            held = Math.Min(held, member.Acked);\n        }\n        if (IsActive)\n            held = _secondaries.Select(m => m.Acked).Append(_replica.Held).OrderDescending().ElementAt(_secondaries.Length / 2 + (_secondaries.Length == 1 ? 1 : 0));\n")),
+
+        new("ballot-ignored", "A replica acts on no ballot below the one that it promised",
+            new Edit(Replica,
+                "        if (ballot < _promised)\n            Vote(call, VoteStatus.VoteStale, _promised);\n        else if (ballot != _lastView || _suspect)\n",
+                "        if (_suspect)\n"))
+        {
+            Circumstances = ["--master", "harsh", "--late", "20"],
+        },
+
+        new("ballot-granted-twice", "A ballot serves one incarnation of a primary",
+            new Edit(Replica, "if (ballot < _promised || request.Version <= _lastView.Version)", "if (ballot < _promised || request.Version < _lastView.Version)"))
+        {
+            Circumstances = ["--master", "harsh", "--faults", "PowerFailServer,PowerFailServerInStep,KillServer", "--fault-count", "30"],
+        },
+
+        new("view-installed-twice", "A view is installed once; after that it only gets a vote",
+            new Edit(Replica, "if (ballot == _lastView && !_suspect)", "if (ballot == _lastView && _stopped)")),
+
+        new("abort-in-same-ballot", "What takes the place of frames that were cut has a higher ballot",
+            new Edit(Replica, "var ballot = _lastView.NextAttempt();", "var ballot = _lastView;")),
+
+        new("in-doubt-dropped", "A new primary keeps what is in doubt in its log",
+            new Edit(Replica,
+                "        _promised = ballot;\n        await Log.Files.FlushAsync();\n        Held = Log.Tail;\n        await Log.Files.WriteMetadataAsync(ballot, ballot,",
+                "        _promised = ballot;\n        Log.Cut(Committed);\n        await Log.Files.FlushAsync();\n        Held = Log.Tail;\n        await Log.Files.WriteMetadataAsync(ballot, ballot,")),
+
+        new("seal-too-early", "The next chunk exists only when the SEAL is committed",
+            new Edit(Primary, "if (_replica.IsSealed && !_sealReported)", "if (_replica.Log.EndsInSeal && !_sealReported)")),
+
+        new("seal-not-confirmed", "A member that missed the primary's last word learns that its chunk is sealed",
+            new Edit(ChunkServerNode,
+                "replica.Post(new SealConfirmed(command.ConfirmSeal.Version, command.ConfirmSeal.Length));",
+                "replica.Post(new SealConfirmed(0, 0));")),
+
+        // ---- Durability
+
+        new("vote-before-flush", "A vote says that the frames are durable",
+            new Edit(Replica, "        if (InMemory)\n        {\n            Held = Log.Files.Length;", "        {\n            Held = Log.Files.Length;")),
+
+        new("flush-of-a-cut-log", "A flush says nothing about a log that was cut and regrew meanwhile",
+            new Edit(Replica, "if (flush.Generation == Log.Generation && flush.UpTo > Held)", "if (flush.UpTo > Held && flush.UpTo <= Log.Files.Length)"))
+        {
+            Circumstances = ["--faults", "FullDisk,PowerFailServer,PowerFailAll,CutBothWays", "--fault-count", "30", "--flush-ms", "60"],
+        },
+
+        new("scan-is-durable", "What a scan found is flushed before the first vote",
+            new Edit(Replica, "await Log.Files.MakeDurableAsync(Committed);", "await ValueTask.CompletedTask;"))
+        {
+            Circumstances = ["--faults", "KillServer,KillServerInStep,PowerFailServer,PowerFailAll", "--fault-count", "30", "--flush-ms", "60"],
+        },
+
+        new("view-not-flushed", "The frames of a new view are durable before its vote",
+            new Edit(Replica,
+                "        await Log.Files.FlushAsync();\n        Held = Log.Tail;\n        await Log.Files.WriteMetadataAsync(ballot, ballot, Committed, IsSealed);\n        (_lastView, _suspect, _heardCommitted)",
+                "        Held = Log.Tail;\n        await Log.Files.WriteMetadataAsync(ballot, ballot, Committed, IsSealed);\n        (_lastView, _suspect, _heardCommitted)"))
+        {
+            Circumstances = ["--master", "harsh", "--faults", "CutBothWays,PowerFailServer,PowerFailAll,Isolate", "--fault-count", "30", "--flush-ms", "20"],
+        },
+
+        new("meta-slot-overwritten", "Metadata is never written over its newest valid copy",
+            new Edit(ChunkFiles, "file.Write((long)(generation % 2) * ChunkMetadata.SlotStride, slot);", "file.Write((long)Math.Min(generation, 1) * ChunkMetadata.SlotStride, slot);"))
+        {
+            Circumstances = ["--faults", "PowerFailServer,PowerFailServerInStep,PowerFailAll", "--fault-count", "40", "--flush-ms", "20"],
+        },
+
+        new("name-not-flushed", "A new replica's name is durable before the master hears of it",
+            new Edit(ChunkFiles, "            await disk.FlushDirectoryAsync(directory);\n            return new ChunkFiles(", "            return new ChunkFiles(")),
+
+        new("suspect-forgets", "Who may have forgotten votes remembers that through restarts",
+            new Edit(Replica, "IsSealed, _suspect ? Log.Files.Metadata.BootId : null);", "IsSealed);"))
+        {
+            Circumstances = ["--durability", "memory", "--faults", "PowerFailServer,PowerFailAll,KillServer,RestartServer", "--fault-count", "40"],
+        },
+
+        new("older-copy-believed", "A data directory that is an older copy of itself is distrusted",
+            new Edit(MasterState, "public bool IsContinuedBy(ulong generation) => generation >= Generation;", "public bool IsContinuedBy(ulong generation) => generation <= ulong.MaxValue;"))
+        {
+            Circumstances = ["--master", "real", "--faults", "RestoreBackup,PauseServer,Isolate,KillServer", "--fault-count", "40"],
+        },
+
+        // ---- Reading
+
+        new("read-above-watermark", "Readers see committed frames only",
+            new Edit(Replica, "private ReadBound Bound() => new(_lastView, Committed,", "private ReadBound Bound() => new(_lastView, Math.Max(Committed, Held),")),
+
+        new("chain-not-checked", "A frame follows the frame that it was sequenced after",
+            new Edit(FrameReader, "if (header.Chain != _chain && !(_anyChain && at == 0))", "if (header.Chain != _chain && header.Chain == uint.MaxValue)"))
+        {
+            Circumstances = ["--master", "real", "--faults", "ForeignFile,KillServer", "--fault-count", "30"],
+        },
+
+        new("foreign-file-served", "A replica's file belongs to its chunk",
+            new Edit(ReplicaLog, "files.Metadata.Committed == files.Length && IsOfItsChunk(files))", "files.Metadata.Committed == files.Length)"))
+        {
+            Circumstances = ["--master", "real", "--faults", "ForeignFile,KillServer", "--fault-count", "30"],
+        },
+
+        new("rot-not-told", "A replica that rots is repaired",
+            new Edit(FrameServer, "        if (boundary)\n            replica.Post(", "        if (boundary && replica.IsSealed != replica.IsSealed)\n            replica.Post("))
+        {
+            Circumstances = ["--master", "real", "--faults", "Rot,KillServer", "--fault-count", "30"],
+        },
+
+        // ---- The master
+
+        new("clone-of-a-part", "A copy counts when it has all of the sealed chunk",
+            new Edit(ReplicaMaker,
+                "if (reply.Status != ReadStatus.ReadOk || result.Payload.Length == 0)\n",
+                "if (reply.Status == ReadStatus.ReadOk && result.Payload.Length == 0)\n                        break;\n                    if (reply.Status != ReadStatus.ReadOk)\n"),
+            new Edit(ReplicaMaker, "if (log.Tail != clone.Length || !log.EndsInSeal)", "if (log.Tail > clone.Length)")),
+
+        new("reserve-not-logged", "A version is logged before anybody promises it",
+            new Edit(ViewChanges,
+                "services.Journal.Append(new LogEntry { VersionReserved = new VersionReserved { Handle = chunk.Handle.Value, Version = change.Version } });",
+                "chunk.Reserve(change.Version);")),
+
+        new("configuration-not-durable", "A configuration is durable before its primary hears of it",
+            new Edit(ViewChanges,
+                "        services.Journal.Append(new LogEntry { Configured = configured });\n        await services.Journal.DurableAsync();\n",
+                "        services.Journal.Append(new LogEntry { Configured = configured });\n"))
+        {
+            Circumstances = ["--master", "real", "--faults", "PowerFailMaster,MasterDiesInStep,CutBothWays,KillServer,PauseServer", "--fault-count", "40", "--flush-ms", "60"],
+        },
+
+        new("answer-before-log", "The master answers when its log is durable",
+            new Edit(MasterNode, "        await _journal.DurableAsync();\n        call.Reply(reply);", "        call.Reply(reply);"))
+        {
+            Circumstances = ["--master", "real", "--faults", "PowerFailMaster,MasterDiesInStep,KillWriter,DoubleWriter", "--fault-count", "40", "--flush-ms", "60"],
+        },
+
+    ];
+}

@@ -1,0 +1,68 @@
+using Semel.Simulation.Disk;
+using Semel.Simulation.Kernel;
+using Semel.Storage.DataDirectories;
+using Semel.Storage.Disks;
+using Xunit;
+
+namespace Semel.Tests.Storage.DataDirectories;
+
+public sealed class GenerationTests
+{
+    private readonly SimulatedWorld _world = new(1);
+    private readonly ListLogger _logger = new();
+
+    /// <summary>Runs in a process of the simulation, on its disk.</summary>
+    private void Run(Func<SimulatedDisk, IDisk, Task> story)
+    {
+        var disk = new SimulatedDisk(_world, "disk");
+        var process = _world.StartProcess("test");
+        Task? played = null;
+        process.Post(_ => played = story(disk, disk.OpenFor(process)), null);
+        Assert.True(_world.RunUntil(() => played is { IsCompleted: true }, TimeSpan.FromMinutes(1), "the story to end"), _world.Failure);
+        played!.GetAwaiter().GetResult();
+    }
+
+    [Fact]
+    public void The_generation_only_grows_and_survives_a_restart() => Run(async (_, disk) =>
+    {
+        using (var directory = await DataDirectory.OpenAsync(disk, ServerRole.ChunkServer, _logger))
+        {
+            Assert.Equal(0ul, directory.Generation);
+            await directory.SetGenerationAsync(7);
+            await directory.SetGenerationAsync(8);
+            await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => directory.SetGenerationAsync(8).AsTask());
+        }
+
+        using var again = await DataDirectory.OpenAsync(disk, ServerRole.ChunkServer, _logger);
+
+        Assert.Equal(8ul, again.Generation);
+    });
+
+    [Fact]
+    public void Whichever_bit_of_the_newest_number_flips_the_one_before_it_counts() => Run(async (raw, disk) =>
+    {
+        await GenerationFile.WriteAsync(disk, 40);
+        await GenerationFile.WriteAsync(disk, 41);
+
+        for (int bit = 0; bit < GenerationFile.SlotSize * 8; bit++)
+        {
+            int at = (41 % 2 * GenerationFile.SlotStride) + (bit / 8);
+            raw.Corrupt(GenerationFile.Name, at, (byte)(1 << (bit % 8)));
+            Assert.Equal(40ul, GenerationFile.Read(disk));
+            raw.Corrupt(GenerationFile.Name, at, (byte)(1 << (bit % 8)));
+        }
+
+        Assert.Equal(41ul, GenerationFile.Read(disk));
+    });
+
+    [Fact]
+    public void A_full_disk_does_not_keep_the_generation_from_growing() => Run(async (raw, disk) =>
+    {
+        await GenerationFile.WriteAsync(disk, 1);
+        raw.Faults = new DiskFaults { Full = true };
+
+        await GenerationFile.WriteAsync(disk, 2);
+
+        Assert.Equal(2ul, GenerationFile.Read(disk));
+    });
+}
