@@ -108,8 +108,11 @@ internal sealed class ReplicaLog
         {
             log.CommittedHint = Math.Max(log.CommittedHint, HintBeyond(files, log.Tail));
             // No torn write leaves the whole first frame of another chunk: the file was exchanged, and nobody can say what was in its place.
-            if (log.Tail == 0 && !IsOfItsChunk(files) && StartsWithAFrame(files))
-                log.CommittedHint = Math.Max(log.CommittedHint, 1);
+            if (log.Tail == 0 && FrameHeader.TryRead(FirstHeader(files), out _, out _))
+            {
+                cutReason = "the file is that of another chunk";
+                log.CommittedHint = Math.Max(log.CommittedHint, FrameHeader.Size);
+            }
             if (!log.IsDamaged)
                 files.Cut(log.Tail);
         }
@@ -118,14 +121,12 @@ internal sealed class ReplicaLog
 
     /// <summary>The first frame tells which chunk the file belongs to. A reader that begins in the middle could not tell.</summary>
     private static bool IsOfItsChunk(ChunkFiles files) =>
-        TryReadFirst(files, out var header) && header.Chain == FrameHeader.ChainSeed(files.Metadata.Chunk.Handle);
+        FrameHeader.TryRead(FirstHeader(files), out var header, out _) && header.Chain == FrameHeader.ChainSeed(files.Metadata.Chunk.Handle);
 
-    private static bool StartsWithAFrame(ChunkFiles files) => TryReadFirst(files, out _);
-
-    private static bool TryReadFirst(ChunkFiles files, out FrameHeader header)
+    private static ReadOnlySpan<byte> FirstHeader(ChunkFiles files)
     {
-        Span<byte> first = stackalloc byte[FrameHeader.Size];
-        return FrameHeader.TryRead(first[..files.Read(0, first)], out header, out _) && header.Offset == 0;
+        var first = new byte[FrameHeader.Size];
+        return first.AsSpan(0, files.Read(0, first));
     }
 
     /// <summary>The next block of frames from the primary or a source: all of it verifies and is written, or nothing.</summary>

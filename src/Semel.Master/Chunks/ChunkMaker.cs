@@ -124,7 +124,7 @@ internal sealed class ChunkMaker(
         // Step 4: its primary.
         if (chunk.IsSealed || views.IsRunning(chunk))
             return null;
-        string? refusal = await granting.GrantAsync(chunk, seal: false, isUnclean: false);
+        string? refusal = await granting.GrantAsync(chunk, seal: false, promise: null);
         if (refusal is null)
             activities.Of(file).GrantedAt = services.Now;
         else if (!chunk.IsGone && !chunk.IsSealed)

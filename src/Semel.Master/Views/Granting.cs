@@ -16,8 +16,8 @@ internal sealed class Granting(MasterServices services, ServerRegistry servers)
     /// <summary>Null: accepted. Otherwise why the configuration has no primary, and needs a successor. The configuration must be durable.</summary>
     /// <param name="chunk">Its primary is told.</param>
     /// <param name="seal">It shall end the chunk as soon as it can.</param>
-    /// <param name="isUnclean">It may have forgotten what it voted for, and the operator allowed that.</param>
-    public async Task<string?> GrantAsync(Chunk chunk, bool seal, bool isUnclean)
+    /// <param name="promise">What the primary answered to the promise of this version; null: it needed none.</param>
+    public async Task<string?> GrantAsync(Chunk chunk, bool seal, PromiseReply? promise)
     {
         ulong version = chunk.Version;
         var primary = chunk.Primary;
@@ -30,7 +30,8 @@ internal sealed class Granting(MasterServices services, ServerRegistry servers)
             MinMembers = (uint)Math.Min(services.Options.MinMembers, chunk.File.Settings.Replicas),
             Seal = seal,
             Generation = services.State.Servers.TryGetValue(primary, out var admitted) ? admitted.Generation : 0,
-            Unclean = isUnclean,
+            PromisedTail = promise?.Tail ?? 0,
+            Unclean = promise is { Suspect: true },
         };
         request.Members.AddRange(chunk.Members.Select(servers.Address));
         var link = services.Wire.LinkTo(servers.Get(primary).Address);

@@ -198,7 +198,7 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         // Step 4: the primary takes over.
         bool seal = IsBetterSealed(chunk);
         services.Logger.Configured(chunk.Handle, chunk.Version, chunk.Members, chunk.Primary, seal);
-        string? problem = await granting.GrantAsync(chunk, seal, isUnclean: change.Answers[decision.Primary].Suspect);
+        string? problem = await granting.GrantAsync(chunk, seal, change.Answers[decision.Primary]);
         if (problem is null)
             return true;
         services.Logger.GrantRefused(chunk.Primary, chunk.Handle, chunk.Version, problem);
@@ -213,6 +213,8 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
     {
         var request = new PromiseRequest { MasterEpoch = services.State.Epoch, Handle = change.Chunk.Handle.Value, Version = version };
         var link = services.Wire.LinkTo(servers.Get(member).Address);
+        // As of now: what the server answers may be older than what it says elsewhere meanwhile.
+        bool isAdmitted = services.State.Servers.TryGetValue(member, out var admitted);
         var result = await link.CallAsync(MessageKind.Promise, request, Payload.Empty, services.Options.CallTimeout, services.Stopping);
         result.Payload.Release();
         change.Outstanding.Remove(member);
@@ -222,9 +224,10 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         {
             var reply = result.Answer<PromiseReply>();
             change.Refusals[member] = $"answered {reply.Status}: {reply.Detail}";
-            if (reply.Status == Status.Ok && services.State.Servers.TryGetValue(member, out var admitted) && !admitted.IsContinuedBy(reply.Generation))
-                change.Refusals[member] = "may be an older copy of itself";    // or the answer is late: it is asked again
-            else if (reply.Status == Status.Ok)
+            // An older copy of the data directory was put back, and the server has not heard so yet.
+            if (isAdmitted && !admitted.IsContinuedBy(reply.Generation))
+                reply.Suspect = true;
+            if (reply.Status == Status.Ok)
                 answers[member] = reply;
             else if (reply.Status == Status.Stale && new Ballot(reply.Promised).Version < change.Chunk.Reserved + BelievableGap)
                 change.PromisedElsewhere = Math.Max(change.PromisedElsewhere, new Ballot(reply.Promised).Version);

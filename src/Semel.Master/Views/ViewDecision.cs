@@ -13,8 +13,7 @@ internal sealed record ViewDecision(ServerSet Members, ServerId Primary)
     /// <remarks>
     /// Every member of the configuration before holds everything that was ever decided, so any one of those that answered can be primary and any selection of
     /// them is safe; except those that may have forgotten (suspect) or lost (damaged) what they voted for. Those are left out, and so are members that the primary
-    /// accused, unless nothing else remains. A member whose log ends before what another one knows to be committed has lost something too, without knowing it: rot in
-    /// its last frames looks like a torn tail.
+    /// accused, unless nothing else remains.
     /// </remarks>
     /// <param name="members">Of the last logged configuration.</param>
     /// <param name="oldPrimary">Its primary.</param>
@@ -27,8 +26,12 @@ internal sealed record ViewDecision(ServerSet Members, ServerId Primary)
         bool avoidOldPrimary, bool allowSuspects)
     {
         var answered = members.Where(answers.ContainsKey).ToList();
-        uint committed = answered.Count == 0 ? 0 : answered.Max(m => answers[m].Committed);
-        var clean = answered.Where(m => !answers[m].Suspect && !answers[m].Damaged && answers[m].Tail >= committed).ToList();
+        var clean = answered.Where(m => !answers[m].Suspect && !answers[m].Damaged).ToList();
+        // What is committed is on every member. Who has less than another one knows to be committed has lost it, whatever it believes.
+        uint committed = clean.Select(m => answers[m].Committed).DefaultIfEmpty().Max();
+        foreach (var loser in clean.Where(m => answers[m].Tail < committed))
+            answers[loser].Damaged = true;
+        clean.RemoveAll(m => answers[m].Damaged);
         var chosen = clean.Where(m => !accused.Contains(m)).ToList();
         if (chosen.Count == 0)
             chosen = clean;
