@@ -180,7 +180,7 @@ internal sealed class RandomRun
         _anonymousWriters++;
         process.Start(async () =>
         {
-            await new PassingWriters(process, wire, _cluster.Master.Address, file, _plan).RunAsync();
+            await new PassingWriters(process, wire, _cluster.Master.Address, file, _plan, () => _cluster.IsHealed).RunAsync();
             _anonymousWriters--;
         });
     }
