@@ -108,7 +108,7 @@ internal sealed class ReplicaLog
         {
             log.CommittedHint = Math.Max(log.CommittedHint, HintBeyond(files, log.Tail));
             // No torn write leaves the whole first frame of another chunk: the file was exchanged, and nobody can say what was in its place.
-            if (log.Tail == 0 && FrameHeader.TryRead(FirstHeader(files), out _, out _))
+            if (log.Tail == 0 && !IsOfItsChunk(files) && FrameHeader.TryRead(FirstHeader(files), out _, out _))
             {
                 cutReason = "the file is that of another chunk";
                 log.CommittedHint = Math.Max(log.CommittedHint, FrameHeader.Size);

@@ -90,8 +90,8 @@ internal sealed class Auditor(SimulatedCluster cluster, SimulatedProcess process
         else
         {
             var settled = replicas.First(r => r.IsSettled);
-            if (settled.Version != location.Version)
-                return null;        // the view changed while we looked
+            if (settled.Version != location.Version || replicas.Any(r => r.IsSealed))
+                return null;        // the view changed while we looked, or the chunk was sealed
             int committed = settled.Committed.Length;
             for (int i = 0; i < replicas.Count; i++)
             {

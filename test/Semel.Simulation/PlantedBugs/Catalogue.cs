@@ -56,7 +56,10 @@ internal static class Catalogue
             TrustingTable),
 
         new("window-off-by-one", "A place is not forgotten while its batch is in flight",
-            new Edit(AppendJudge, "return entry.PlaceCount < WriterEntry.Window ||", "return entry.PlaceCount <= WriterEntry.Window ||")),
+            new Edit(AppendJudge, "return entry.PlaceCount < WriterEntry.Window ||", "return entry.PlaceCount <= WriterEntry.Window ||"))
+        {
+            Circumstances = ["--clients", "bare", "--window", "16", "--faults", "PauseServer,Isolate,CutBothWays,KillServer", "--fault-count", "30"],
+        },
 
         new("window-misses-oldest", "The oldest remembered batch is remembered",
             new Edit(WriterTable, "for (int i = PlaceCount - 1; i >= 0; i--)", "for (int i = PlaceCount - 1; i > 0; i--)")),
@@ -216,7 +219,7 @@ internal static class Catalogue
                 "        services.Journal.Append(new LogEntry { Configured = configured });\n        await services.Journal.DurableAsync();\n",
                 "        services.Journal.Append(new LogEntry { Configured = configured });\n"))
         {
-            Circumstances = ["--master", "real", "--faults", "PowerFailMaster,MasterDiesInStep,Isolate,PauseServer", "--fault-count", "60", "--flush-ms", "100"],
+            Circumstances = ["--replicas", "2", "--master", "real", "--faults", "PowerFailMaster,Isolate,KillServer", "--fault-count", "60", "--flush-ms", "100"],
         },
 
         new("answer-before-log", "The master answers when its log is durable",

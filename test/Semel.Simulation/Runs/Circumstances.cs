@@ -18,7 +18,7 @@ internal sealed class Circumstances
         var result = new Circumstances();
         for (int i = 0; i + 1 < arguments.Length; i++)
         {
-            if (arguments[i] is "--master" or "--clients" or "--durability" or "--replicas" or "--faults" or "--fault-count" or "--flush-ms" or "--late")
+            if (arguments[i] is "--master" or "--clients" or "--durability" or "--replicas" or "--window" or "--faults" or "--fault-count" or "--flush-ms" or "--late")
                 result._options.Add($"{arguments[i]} {arguments[i + 1]}");
         }
         result.ApplyTo(RunPlan.Draw(1));    // a value that cannot be read fails now
@@ -44,6 +44,7 @@ internal sealed class Circumstances
         "--clients" => plan with { BareClients = value == "bare" },
         "--durability" => plan with { Shape = plan.Shape with { Durability = Enum.Parse<Durability>(value, ignoreCase: true) } },
         "--replicas" => plan with { Shape = plan.Shape with { Replicas = Number(value), MinMembers = 1 } },
+        "--window" => plan with { Window = Number(value) },
         "--faults" => plan with { Faults = [.. value.Split(',').Select(Enum.Parse<FaultKind>)] },
         "--fault-count" => plan with { FaultCount = Number(value) },
         // Flushes take up to so long, all of them.

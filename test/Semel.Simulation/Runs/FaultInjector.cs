@@ -134,10 +134,10 @@ internal sealed class FaultInjector
                 Exchange();
                 break;
             case FaultKind.RestoreBackup:
-                if (_backup.Count == 0 || _random.OneIn(4))
-                    (_backup, _generationAtBackup) = (_unlucky.Disk.Backup(), _cluster.GenerationOf(_unlucky));
-                else
+                if (_backup.Count > 0 && !_random.OneIn(4))
                     Restore();
+                else if (_cluster.GenerationOf(_unlucky) is > 0 and var generation)     // before, it would come back as another server
+                    (_backup, _generationAtBackup) = (_unlucky.Disk.Backup(), generation);
                 break;
             case FaultKind.ClockJump:
                 _random.Pick([.. _cluster.Servers]).Process?.Time.Jump(_random.Between(TimeSpan.FromHours(-3), TimeSpan.FromHours(3)));

@@ -28,8 +28,8 @@ internal sealed class PassingWriters(SimulatedProcess process, IWire wire, strin
                 if (plan.ThinkTime > TimeSpan.Zero && !isHealed())
                     await Task.Delay(random.Between(TimeSpan.Zero, plan.ThinkTime * 2), process.Time);
             }
-            // Some are left as if their process had died.
-            if (random.OneIn(5))
+            // Some are left as if their process had died. In the end none: each would cost the others its time to live.
+            if (!isHealed() && random.OneIn(5))
                 process.World.Reached("a passing writer was left behind");
             else
                 await writer.DisposeAsync();

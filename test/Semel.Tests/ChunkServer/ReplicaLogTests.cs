@@ -54,6 +54,21 @@ public sealed class ReplicaLogTests : IDisposable
     }
 
     [Fact]
+    public async Task A_torn_first_frame_is_no_damage()
+    {
+        byte[] frames = new LogBuilder(Chunk.Handle).Seal(First).Bytes;
+        for (int length = 1; length < frames.Length; length++)
+        {
+            await WriteAsync(frames[..length]);
+
+            var log = Scan(out _);
+
+            Assert.Equal(0u, log.Files.Length);
+            Assert.False(log.IsDamaged);
+        }
+    }
+
+    [Fact]
     public async Task Rotten_bytes_below_what_was_committed_are_damage_and_not_a_torn_tail()
     {
         var builder = new LogBuilder(Chunk.Handle).Init(1, 1, First).Data(1, 1, 1, First, 0, "rots");
@@ -77,6 +92,7 @@ public sealed class ReplicaLogTests : IDisposable
 
         Assert.Equal(0u, log.Tail);
         Assert.NotNull(cut);
+        Assert.True(log.IsDamaged, "what was in the place of the foreign file is gone");
     }
 
     [Fact]
