@@ -104,7 +104,7 @@ internal sealed class Auditor(SimulatedCluster cluster, SimulatedProcess process
 
     private byte[] OnDisk(string server, ChunkHandle handle, int length)
     {
-        byte[] bytes = cluster.ServerAt(server).Disk.ReadAll($"chunks/{handle.ToString()[14..]}/{handle}.chunk");
+        byte[] bytes = cluster.ServerAt(server).Disk.ReadAll(SimulatedCluster.FileOf(handle));
         return bytes.Length > length ? bytes[..length] : bytes;
     }
 

@@ -30,8 +30,8 @@ internal static class Nodes
         return new RunningNode(node, null);
     };
 
-    /// <summary>ReplicaUnreadable, ReplicaRotten: kills and losses of power alone must never lead there.</summary>
-    private static bool IsOfABadDisk(int id) => id is 2005 or 2111;
+    /// <summary>ReplicaUnreadable, ReplicaFailed, ReplicaRotten: kills, losses of power and full disks alone must never lead there.</summary>
+    private static bool IsOfABadDisk(int id) => id is 2005 or 2108 or 2111;
 
     public static StartNode Master(SimulatedCluster cluster) => async (process, disk, wire) =>
     {

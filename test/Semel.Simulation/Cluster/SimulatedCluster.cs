@@ -1,3 +1,4 @@
+using Google.Protobuf;
 using Semel.ChunkServer;
 using Semel.Master;
 using Semel.Protocol.Identity;
@@ -33,6 +34,8 @@ internal sealed class SimulatedCluster
             _chunkServers.Add(server);
             _hosts.Add(server.Host);
         }
+        if (shape.Durability == Durability.Group)
+            Network.Replied = CheckVote;
     }
 
     public SimulatedWorld World { get; }
@@ -88,6 +91,22 @@ internal sealed class SimulatedCluster
         HarshMaster harsh => harsh.Chunks(),
         _ => [],
     };
+
+    /// <summary>With group durability a vote says what a loss of power leaves, and so does a promise.</summary>
+    private void CheckVote(SimulatedCall call, IMessage reply)
+    {
+        var (handle, length) = reply switch
+        {
+            Vote { Status: VoteStatus.Voted } vote => (call.Request is PrepareRequest r ? r.Handle : ((NewViewRequest)call.Request).Handle, vote.Durable),
+            PromiseReply { Status: Status.Ok } promise => (((PromiseRequest)call.Request).Handle, promise.Tail),
+            _ => (0ul, 0u),
+        };
+        if (length > 0 && !ServerAt(call.Address).Disk.IsDurable(FileOf(new ChunkHandle(handle)), length))
+            World.Fail($"{call.ToHost} says in its answer to {call.Kind} #{call.Id} that {length} bytes of chunk {new ChunkHandle(handle)} are durable, and they are not");
+    }
+
+    /// <summary>Where a chunk server keeps the frames of a chunk.</summary>
+    public static string FileOf(ChunkHandle handle) => $"chunks/{handle.ToString()[14..]}/{handle}.chunk";
 
     /// <summary>Of the server's data directory, as the master has logged it.</summary>
     public ulong GenerationOf(SimulatedServer server) =>

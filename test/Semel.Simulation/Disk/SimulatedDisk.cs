@@ -105,6 +105,9 @@ internal sealed class SimulatedDisk
         }
     }
 
+    /// <inheritdoc cref="SimulatedInode.IsDurable"/>
+    public bool IsDurable(string name, long length) => Find(name)?.IsDurable(length) == true;
+
     /// <summary>What the kernel shows of a file.</summary>
     public byte[] ReadAll(string name)
     {

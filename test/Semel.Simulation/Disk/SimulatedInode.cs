@@ -73,6 +73,9 @@ internal sealed class SimulatedInode(int number)
         _reserved = Math.Max(_cache.Length, random.OneIn(2) ? _reserved : 0);
     }
 
+    /// <summary>A loss of power now would leave everything below the length as it can be read.</summary>
+    public bool IsDurable(long length) => _medium.StartsLike(_cache, length) && !_pending.Any(change => change.Offset < length);
+
     /// <summary>A file with these bytes, all of them on the medium.</summary>
     public static SimulatedInode Of(int number, byte[] bytes)
     {
@@ -183,6 +186,9 @@ internal sealed class SimulatedInode(int number)
             if (offset < Length)
                 _bytes![offset] ^= mask;
         }
+
+        public readonly bool StartsLike(in Extent other, long length) => Length >= length && other.Length >= length
+            && _bytes.AsSpan(0, (int)length).SequenceEqual(other._bytes.AsSpan(0, (int)length));
 
         public readonly Extent Copy() => new() { _bytes = _bytes?.ToArray(), Length = Length };
     }

@@ -152,7 +152,7 @@ internal sealed class FaultInjector
     /// <summary>Chunks of which another server has a replica that counts. Only they may be harmed.</summary>
     private List<string> HeldElsewhere() => [.. _cluster.Chunks()
         .Where(chunk => chunk.Holders.Contains(_unlucky) && chunk.Holders.Count > 1)
-        .Select(chunk => $"chunks/{chunk.Handle.ToString()[14..]}/{chunk.Handle}.chunk").Where(_unlucky.Disk.AllFiles().Contains)];
+        .Select(chunk => SimulatedCluster.FileOf(chunk.Handle)).Where(_unlucky.Disk.AllFiles().Contains)];
 
     private void Rot()
     {

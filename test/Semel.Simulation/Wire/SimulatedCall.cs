@@ -145,6 +145,7 @@ internal sealed class SimulatedCall
         World.Mark("reply", Id, callee.Number, Crc32C.Compute(headerBytes), Crc32C.Compute(payloadBytes));
         if (World.IsTracing)
             World.Tell(callee.Name, $"<- {Caller.Name} #{Id} {Kind} {Shorten(header)}{(payloadBytes.Length > 0 ? $" +{payloadBytes.Length} B" : "")}");
+        Network.Replied?.Invoke(this, header);
         if (_result.Task.IsCompleted || !Network.Reaches(ToHost, FromHost))
             return;
         if (Network.DropReply?.Invoke(this) == true || Network.DrawLoss())

@@ -34,6 +34,9 @@ internal sealed class SimulatedNetwork
     /// <summary>Looks at every reply before it leaves; true: it is lost. For scripted scenarios.</summary>
     public Func<SimulatedCall, bool>? DropReply { get; set; }
 
+    /// <summary>Sees every reply before it leaves, whatever becomes of it.</summary>
+    public Action<SimulatedCall, Google.Protobuf.IMessage>? Replied { get; set; }
+
     /// <summary>Nothing gets from one host to the other; the way back stays open.</summary>
     public void Cut(string from, string to)
     {
