@@ -704,6 +704,8 @@ internal sealed class Replica
                 await Log.Files.FlushAsync();
                 await Log.Files.WriteMetadataAsync(_promised, _lastView, Committed, IsSealed);
                 _sealRecorded = true;
+                if (Log.Tail > _services.Options.SealedBytesInMemory)
+                    Log.Files.LeaveMemory(Log.Tail - (uint)_services.Options.SealedBytesInMemory);
                 ReportChange();
             }
         }
