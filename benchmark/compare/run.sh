@@ -3,8 +3,10 @@
 #
 #   benchmark/compare/run.sh [--quick] [--install] [--peers "rabbitmq nats redis"] [--out DIR]
 #
-#   --quick     one repetition of 2 s instead of three of 5 s
+#   --quick     one repetition of 2 s instead of three of 5 s, and a shorter warm-up
 #   --install   apt-get install peers that are missing (as root); else they are reported as missing
+#   --fill GIB  keep so many GiB of the page cache filled with pages that can be taken back (nearly all free memory). On a virtual machine that gives free memory
+#               back to its host, whatever writes is otherwise measured at the price of getting it again: see docs/internals/performance.md
 #   --out DIR   default artifacts/compare: results.md, results.json, results.svg, and the raw lines in results.jsonl
 #
 # Everything runs on loopback, in a temporary directory that is removed. Peers have three nodes; clients of theirs speak their protocols over plain sockets
@@ -13,14 +15,15 @@ set -euo pipefail
 
 here=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)
 root=$here/../..
-repetitions=3 seconds=5 warm_up=4 install= peers="rabbitmq nats redis" out=$root/artifacts/compare memory=4GiB
+repetitions=3 seconds=5 warm_up=15 install= fill=0 peers="rabbitmq nats redis" out=$root/artifacts/compare
 while (($#)); do
   case $1 in
-    --quick) repetitions=1 seconds=2 warm_up=3 memory=1GiB ;;
+    --quick) repetitions=1 seconds=2 warm_up=10 ;;
     --install) install=1 ;;
+    --fill) fill=$2 && shift ;;
     --peers) peers=$2 && shift ;;
     --out) out=$2 && shift ;;
-    *) sed -n '2,12s/^# \{0,1\}//p' "$0" && exit 2 ;;
+    *) sed -n '2,15s/^# \{0,1\}//p' "$0" && exit 2 ;;
   esac
   shift
 done
@@ -37,6 +40,7 @@ results=$out/results.jsonl
 : >"$results"
 
 base=
+held=$(mktemp -d)
 clean_up() {
   if [[ -n $base ]]; then
     stop_pids
@@ -44,7 +48,7 @@ clean_up() {
   fi
   base=
 }
-trap clean_up EXIT
+trap 'clean_up; rm -rf -- "$held"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -57,9 +61,15 @@ missing() { # SYSTEM REASON
   say "not measured: $1: $2"
   printf '{"system":"%s","missing":"%s"}\n' "$1" "${2//[\"\\]/}" >>"$results"
 }
+fill_memory() { # what was deleted meanwhile is free again, and must not be
+  ((fill)) || return 0
+  truncate -s "${fill}G" "$held/holes"
+  cat "$held/holes" >/dev/null
+}
 note() { # WORK ACKNOWLEDGED PEER SYSTEM COMMAND...: runs it and keeps its line
   local work=$1 acknowledged=$2 peer=$3 system=$4 line
   shift 4
+  fill_memory
   if line=$("$@" 2>"$out/errors" | tail -1) && [[ $line == \{* ]]; then
     printf '{"work":"%s","acknowledged":"%s","peer":"%s","system":"%s","result":%s}\n' "$work" "$acknowledged" "$peer" "$system" "$line" >>"$results"
     say "$work: $system $(grep -o '"records_per_s":[0-9.]*' <<<"$line" | head -1)"
@@ -110,7 +120,8 @@ with_peer() { # PEER [ARGUMENT OF ITS START]: starts it; false: it is missing
   fi
 }
 
-machine=$("$semel" bench machine --warm-memory $memory --json)
+fill_memory
+machine=$("$semel" bench machine --json)
 printf '{"machine":%s}\n' "$machine" >>"$results"
 
 if [[ " $peers " == *" rabbitmq "* ]] && with_peer rabbitmq; then

@@ -93,17 +93,16 @@ public sealed class VerifyTests : IDisposable
     [Fact]
     public async Task A_replica_that_is_missing_makes_the_verdict_incomplete_until_it_is_repaired()
     {
-        await using var cluster = await StartAsync("repair_grace: 24h");
+        await using var cluster = await StartAsync();
         await AppendAsync(cluster, "/log", 5000);
+        await RestartMasterAsync(cluster, "repair_grace: 24h");
         await cluster.KillAsync(3);
         File.Delete(ChunkFile(server: 3, index: 0));
         await cluster.StartAgainAsync(3);
         await UntilAsync(cluster, s => !s.IsRecovering && s.ChunkServers.All(c => c.IsAlive) && s.UnderReplicated > 0);
 
         var before = await Shell.RunAsync("verify", "/log", "--json", "--master", cluster.Master);
-        cluster.MasterLines = ["repair_grace: 0s"];
-        await cluster.KillAsync(0);
-        await cluster.StartAgainAsync(0);
+        await RestartMasterAsync(cluster, "repair_grace: 0s");
         var after = await Shell.RunAsync("verify", "/log", "--json", "--wait", "2m", "--master", cluster.Master);
 
         Assert.Equal((ExitCode.Temporary, "incomplete"), (before.ExitCode, Parse(before.Lines[0]).GetProperty("verdict").GetString()));
@@ -156,6 +155,13 @@ public sealed class VerifyTests : IDisposable
         Assert.Equal(ExitCode.VerificationFailed, against.ExitCode);
         Assert.Contains("/log: chunk 0", against.Error, StringComparison.Ordinal);
         Assert.Contains("the file is another one", against.Error, StringComparison.Ordinal);
+    }
+
+    private static async Task RestartMasterAsync(YamlCluster cluster, string line)
+    {
+        cluster.MasterLines = [line];
+        await cluster.KillAsync(0);
+        await cluster.StartAgainAsync(0);
     }
 
     private async Task<YamlCluster> StartAsync(params string[] masterLines) => await YamlCluster.StartAsync(_directory.Path, chunkServers: 3, masterLines);

@@ -538,6 +538,10 @@ internal sealed class Replica
     {
         if (_suspect && !request.Unclean)
             return "This replica may have forgotten what it voted for.";
+        if (IsDamaged)
+            return $"{Log.CommittedHint} bytes were durable here once, {Log.Tail} verify.";
+        if (Log.Tail < request.PromisedTail)
+            return $"The log ends at {Log.Tail}; it ended at {request.PromisedTail} when this was promised.";
         if (_services.Generation() < request.Generation)
             return "The data directory is older than the one that promised.";
         return null;

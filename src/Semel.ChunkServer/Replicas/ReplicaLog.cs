@@ -98,16 +98,25 @@ internal sealed class ReplicaLog
         if (log.Tail < files.Length)
         {
             log.CommittedHint = Math.Max(log.CommittedHint, HintBeyond(files, log.Tail));
+            if (log.Tail == 0 && FrameHeader.TryRead(FirstHeader(files), out _, out _))
+            {
+                // An intact frame that is not this chunk's: somebody put another file in the place of ours, and what ours held is gone.
+                cutReason = "the file is that of another chunk";
+                log.CommittedHint = Math.Max(log.CommittedHint, FrameHeader.Size);
+            }
             files.Cut(log.Tail);
         }
         return true;
     }
 
     /// <summary>The first frame tells which chunk the file belongs to. A reader that begins in the middle could not tell.</summary>
-    private static bool IsOfItsChunk(ChunkFiles files)
+    private static bool IsOfItsChunk(ChunkFiles files) =>
+        FrameHeader.TryRead(FirstHeader(files), out var header, out _) && header.Chain == FrameHeader.ChainSeed(files.Metadata.Chunk.Handle);
+
+    private static ReadOnlySpan<byte> FirstHeader(ChunkFiles files)
     {
-        Span<byte> first = stackalloc byte[FrameHeader.Size];
-        return FrameHeader.TryRead(first[..files.Read(0, first)], out var header, out _) && header.Chain == FrameHeader.ChainSeed(files.Metadata.Chunk.Handle);
+        var first = new byte[FrameHeader.Size];
+        return first.AsSpan(0, files.Read(0, first));
     }
 
     /// <summary>The next block of frames from the primary or a source: all of it verifies and is written, or nothing.</summary>

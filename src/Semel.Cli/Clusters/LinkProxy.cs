@@ -17,7 +17,7 @@ internal sealed class LinkProxy : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
     private readonly CancellationTokenSource _stopping = new();
-    private readonly ConcurrentDictionary<Connection, Task> _connections = [];
+    private readonly ConcurrentDictionary<Connection, bool> _connections = [];   // the value says nothing
     private readonly Task _accepting;
 
     /// <param name="node">Whom it stands for.</param>
@@ -51,9 +51,9 @@ internal sealed class LinkProxy : IAsyncDisposable
         _stopping.Cancel();
         _listener.Dispose();
         await _accepting;
-        foreach (var connection in _connections.Keys)
-            connection.Close();
-        await Task.WhenAll(_connections.Values);
+        var open = _connections.Keys.ToList();
+        open.ForEach(c => c.Close());
+        await Task.WhenAll(open.Select(c => c.Passing));
         _stopping.Dispose();
     }
 
@@ -65,10 +65,9 @@ internal sealed class LinkProxy : IAsyncDisposable
             {
                 var caller = await _listener.AcceptAsync(_stopping.Token);
                 var connection = new Connection(caller, _callerOf(((IPEndPoint)caller.RemoteEndPoint!).Port, Port));
-                var passing = PassAsync(connection);
-                _connections[connection] = passing;
-                if (passing.IsCompleted)
-                    _connections.TryRemove(connection, out _);   // it removed itself before it was here
+                // Known before anything passes: whoever sees its first byte may end it.
+                _connections.TryAdd(connection, true);
+                connection.Passing = PassAsync(connection);
             }
             catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException || _stopping.IsCancellationRequested)
             {
@@ -132,6 +131,7 @@ internal sealed class LinkProxy : IAsyncDisposable
     {
         public Socket Caller => caller;
         public int From => from;
+        public Task Passing { get; set; } = Task.CompletedTask;
         public Socket Node { get; } = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
 
         public void Close()

@@ -133,8 +133,14 @@ internal sealed class ProxiedCluster : IAsyncDisposable
     /// <summary>Who has opened a connection to a proxy: a server, else this process.</summary>
     private int NodeThatCalls(int callersPort, int proxysPort)
     {
-        var servers = _nodes.Where(n => n.Process is not null).ToDictionary(n => n.Process?.Id ?? 0);
-        return SocketOwner.Find(callersPort, proxysPort, servers.Keys) is { } process ? servers[process].Number : _client;
+        var servers = new Dictionary<int, int>();
+        foreach (var node in _nodes)
+        {
+            // Read once: it may be killed at this moment.
+            if (node.Process is { } server)
+                servers[server.Id] = node.Number;
+        }
+        return SocketOwner.Find(callersPort, proxysPort, servers.Keys) is { } process ? servers[process] : _client;
     }
 
     private sealed class Node(int number, LinkProxy proxy)

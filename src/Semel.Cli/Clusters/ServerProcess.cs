@@ -24,13 +24,16 @@ internal sealed class ServerProcess : IAsyncDisposable
     private ServerProcess(string name, Process process, string? logFile)
     {
         Name = name;
+        Id = process.Id;
         _process = process;
         _log = logFile is null ? null : new StreamWriter(logFile, append: true) { AutoFlush = true };
         _errors = CollectErrorsAsync();
     }
 
     public string Name { get; }
-    public int Id => _process.Id;
+
+    /// <summary>Also when it has ended.</summary>
+    public int Id { get; }
 
     /// <summary>Where it takes calls.</summary>
     public string Address { get; private set; } = "";

@@ -1,4 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
 using System.Threading.Tasks.Sources;
 using Semel.Client.Cluster;
 using Semel.Protocol;
@@ -24,7 +23,8 @@ internal sealed class Batch(Signals signals, ulong firstSequence, long ordinal, 
     // Written under the pipeline's lock until the batch is closed, then never again.
     private SharedBuffer _buffer = SharedBuffer.Rent(Math.Max(LeastBuffer, sizeHint));
     private bool _isSummed;
-    private int[]? _starts;   // where each record begins in the payload; null for a single record
+    private int _stride;      // what the first record takes in the payload
+    private int[]? _starts;   // where each record begins in the payload; null while all take the same, so that they cost nothing
 
     private readonly Lock _waitersGate = new();
     private List<Continuation>? _continuations;   // guarded by _waitersGate
@@ -60,8 +60,9 @@ internal sealed class Batch(Signals signals, ulong firstSequence, long ordinal, 
         int end = Length + RecordBatch.Footprint(record.Length);
         if (end > _buffer.Capacity)
             Grow(end);
-        if (Count > 0)
-            NoteStart();
+        if (Count == 0)
+            _stride = end;
+        NoteStart();
         RecordBatch.Write(_buffer.Span[Length..], record);
         Length = end;
         return Count++;
@@ -106,7 +107,7 @@ internal sealed class Batch(Signals signals, ulong firstSequence, long ordinal, 
     }
 
     /// <summary>The place of a record's length prefix in the payload.</summary>
-    public int StartOf(int index) => index == 0 ? 0 : _starts![index];
+    public int StartOf(int index) => _starts is null ? index * _stride : _starts[index];
 
     ValueTaskSourceStatus IValueTaskSource<AppendResult>.GetStatus(short token) => _outcome switch
     {
@@ -163,11 +164,17 @@ internal sealed class Batch(Signals signals, ulong firstSequence, long ordinal, 
         _buffer = larger;
     }
 
-    [MemberNotNull(nameof(_starts))]
+    /// <summary>The next record begins at the end of those before.</summary>
     private void NoteStart()
     {
+        if (_starts is null && Length == Count * _stride)
+            return;
         if (_starts is null)
-            _starts = new int[16];
+        {
+            _starts = new int[Math.Max(16, Count * 2)];
+            for (int i = 0; i < Count; i++)
+                _starts[i] = i * _stride;
+        }
         else if (Count == _starts.Length)
             Array.Resize(ref _starts, Count * 2);
         _starts[Count] = Length;

@@ -30,6 +30,7 @@ internal sealed class Granting(MasterServices services, ServerRegistry servers)
             MinMembers = (uint)Math.Min(services.Options.MinMembers, chunk.File.Settings.Replicas),
             Seal = seal,
             Generation = promise?.Generation ?? 0,
+            PromisedTail = promise?.Tail ?? 0,
             Unclean = promise is { Suspect: true },
         };
         request.Members.AddRange(chunk.Members.Select(servers.Address));

@@ -213,6 +213,8 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
     {
         var request = new PromiseRequest { MasterEpoch = services.State.Epoch, Handle = change.Chunk.Handle.Value, Version = version };
         var link = services.Wire.LinkTo(servers.Get(member).Address);
+        // As of now: what the server answers may be older than what it says elsewhere meanwhile.
+        bool isAdmitted = services.State.Servers.TryGetValue(member, out var admitted);
         var result = await link.CallAsync(MessageKind.Promise, request, Payload.Empty, services.Options.CallTimeout, services.Stopping);
         result.Payload.Release();
         change.Outstanding.Remove(member);
@@ -223,7 +225,7 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
             var reply = result.Answer<PromiseReply>();
             change.Refusals[member] = $"answered {reply.Status}: {reply.Detail}";
             // An older copy of the data directory was put back, and the server has not heard so yet.
-            if (services.State.Servers.TryGetValue(member, out var admitted) && !admitted.IsContinuedBy(reply.Generation))
+            if (isAdmitted && !admitted.IsContinuedBy(reply.Generation))
                 reply.Suspect = true;
             if (reply.Status == Status.Ok)
                 answers[member] = reply;

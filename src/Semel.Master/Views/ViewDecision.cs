@@ -27,6 +27,11 @@ internal sealed record ViewDecision(ServerSet Members, ServerId Primary)
     {
         var answered = members.Where(answers.ContainsKey).ToList();
         var clean = answered.Where(m => !answers[m].Suspect && !answers[m].Damaged).ToList();
+        // What is committed is on every member. Who has less than another one knows to be committed has lost it, whatever it believes.
+        uint committed = clean.Select(m => answers[m].Committed).DefaultIfEmpty().Max();
+        foreach (var loser in clean.Where(m => answers[m].Tail < committed))
+            answers[loser].Damaged = true;
+        clean.RemoveAll(m => answers[m].Damaged);
         var chosen = clean.Where(m => !accused.Contains(m)).ToList();
         if (chosen.Count == 0)
             chosen = clean;

@@ -122,7 +122,7 @@ internal sealed record RunPlan
         bool harsh = random.OneIn(3);
         var kinds = Enum.GetValues<FaultKind>()
             .Where(_ => random.OneIn(2))
-            .Where(kind => !harsh || kind is not (FaultKind.Rot or FaultKind.ForeignFile or FaultKind.RestoreBackup))      // it repairs nothing
+            .Where(kind => !harsh || !NeedsRepair(kind, durability))      // it repairs nothing
             .ToList();
         bool quiet = random.OneIn(10);
         int faults = quiet || kinds.Count == 0 ? 0 : 1 + random.Below(random.OneIn(4) ? 40 : 12);
@@ -177,6 +177,10 @@ internal sealed record RunPlan
         };
         return WithPassingWriters(plan, seed);
     }
+
+    private static bool NeedsRepair(FaultKind kind, Durability durability) =>
+        kind is FaultKind.Rot or FaultKind.ForeignFile or FaultKind.RestoreBackup
+        || (durability == Durability.Memory && kind is (FaultKind.PowerFailServer or FaultKind.PowerFailServerInStep or FaultKind.PowerFailAll));
 
     public RunPlan WithoutPassingWriters() => PassingWriters == 0
         ? this

@@ -8,7 +8,7 @@ namespace Semel.Tests.Master;
 public sealed class ViewDecisionTests
 {
     /// <summary>
-    /// Members are 1, 2 and 3, the primary is 1. An answer is <c>last view/tail</c>, with <c>s</c> for suspect and <c>d</c> for damaged; <c>-</c> is none.
+    /// Members are 1, 2 and 3, the primary is 1. An answer is <c>last view/tail</c>, with <c>c</c> and what it knows to be committed, with <c>s</c> for suspect and <c>d</c> for damaged; <c>-</c> is none.
     /// </summary>
     [Theory]
     // Everybody answered: all stay; the old primary before others like it.
@@ -30,6 +30,10 @@ public sealed class ViewDecisionTests
     [InlineData("1/9d 1/3 1/9s", "", false, "2", 2)]
     [InlineData("1/9s 1/9s 1/9d", "", false, null, 0)]
     [InlineData("1/9s - 1/9", "3", false, "3", 3)]
+    // Who has less than another one knows to be committed has lost it, even with the highest view.
+    [InlineData("1/9c9 2/3 1/9", "", false, "1 3", 1)]
+    [InlineData("1/9c4 1/4 1/3", "", false, "1 2", 1)]
+    [InlineData("1/9c9s 1/3 1/9", "", false, "2 3", 3)]
     // Clients cannot reach the old primary: any other one.
     [InlineData("1/9 1/5 1/6", "", true, "1 2 3", 3)]
     [InlineData("1/9 - -", "", true, "1", 1)]
@@ -64,7 +68,8 @@ public sealed class ViewDecisionTests
             replies.Add(new ServerId((ulong)index + 1), new PromiseReply
             {
                 LastView = Ballot.OfVersion(ulong.Parse(parts[0])).Value,
-                Tail = uint.Parse(parts[1]),
+                Tail = uint.Parse(parts[1].Split('c')[0]),
+                Committed = parts[1].Contains('c') ? uint.Parse(parts[1].Split('c')[1]) : 0,
                 Suspect = text.EndsWith('s'),
                 Damaged = text.EndsWith('d'),
             });

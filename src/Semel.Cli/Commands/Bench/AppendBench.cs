@@ -14,8 +14,7 @@ internal sealed class AppendBench(CommandContext context, BenchOptions options)
 {
     public async Task<int> RunAsync()
     {
-        if (options.WarmMemory > 0)
-            PageCache.Warm(options.WarmMemory, context.Time, context.Cancellation);
+        using var pages = options.WarmMemory > 0 ? PageCache.Fill(options.WarmMemory, context.Cancellation) : null;
         var machine = options.Machine ? await MachineLimits.MeasureAsync(context.Time, context.Cancellation) : null;
         await using var cluster = options.Master is null
             ? await TemporaryCluster.StartAsync(options.ChunkServers, [$"chunk_size={options.ChunkSize}"], [], context.Time, context.Cancellation)

@@ -55,15 +55,14 @@ internal static class BenchCommand
         {
             if (context.IsGiven(GlobalOptions.Master))
                 throw CommandException.Usage("--master has no meaning here: it is this machine that is measured. Leave it out.");
-            if (context.Get(warmMemory) > 0)
-                PageCache.Warm(context.Get(warmMemory), context.Time, context.Cancellation);
+            using var pages = context.Get(warmMemory) > 0 ? PageCache.Fill(context.Get(warmMemory), context.Cancellation) : null;
             var shape = await MachineLimits.MeasureAsync(context.Time, context.Cancellation);
             context.Streams.WriteLine(context.Json ? JsonLine.Of(shape) : shape.ToText());
         });
     }
 
     private static Option<long> WarmMemory() => Parsing.Size("--warm-memory", 0, 0, MostMemory,
-        "First write a file of this size to the temporary directory and delete it, so that no later write pays for memory that the machine has not used for long.");
+        "First fill so much of the free memory with pages that the kernel can take back, so that no write pays for memory that a virtual machine has to ask its host for. Nearly all that is free.");
 
     /// <summary>What both kinds of load have in common.</summary>
     private sealed class LoadOptions(long defaultSize)

@@ -11,7 +11,7 @@ namespace Semel.Cli.Commands.Bench;
 /// <param name="Rate">Records per second that are to be appended, whatever becomes of those before; null: a closed loop.</param>
 /// <param name="Readers">Readers that follow the file; each record then carries its time.</param>
 /// <param name="Master">An existing cluster; null: a temporary one of <paramref name="ChunkServers"/> processes.</param>
-/// <param name="WarmMemory">Bytes of the page cache to be written and given back before anything else.</param>
+/// <param name="WarmMemory">Bytes of free memory to be filled with pages that can be taken back, before anything else.</param>
 internal sealed record BenchOptions(
     long Records, TimeSpan? Duration, int Size, int Writers, int Files, int Replicas, FileDurability Durability, Delivery Delivery, int Batch, int InFlight, double? Rate, int Readers,
     uint ChunkSize, int ChunkServers, TimeSpan WarmUp, int Runs, bool Verify, bool Machine, long WarmMemory, string? Master)

@@ -24,14 +24,21 @@ internal sealed class FaultRunner(ProxiedCluster cluster, History history, Actio
     {
         long begin = time.GetTimestamp();
         var underWay = new List<Task>();
-        foreach (var fault in plan)
+        try
         {
-            var left = fault.At - time.GetElapsedTime(begin);
-            if (left > TimeSpan.Zero)
-                await Task.Delay(left, time, cancellation);
-            underWay.Add(CarryOutAsync(fault, cancellation));
+            foreach (var fault in plan)
+            {
+                var left = fault.At - time.GetElapsedTime(begin);
+                if (left > TimeSpan.Zero)
+                    await Task.Delay(left, time, cancellation);
+                underWay.Add(CarryOutAsync(fault, cancellation));
+            }
         }
-        await Task.WhenAll(underWay);
+        finally
+        {
+            // Also when interrupted: nobody stays paused.
+            await Task.WhenAll(underWay);
+        }
         for (int node = 0; node <= cluster.ChunkServers; node++)
             await cluster.ShiftClockAsync(node, TimeSpan.Zero);
     }

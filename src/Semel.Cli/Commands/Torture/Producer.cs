@@ -55,7 +55,12 @@ internal sealed class Producer(SemelClient client, History history, string path,
                 var writer = await client.OpenWriterAsync(path, new WriterOptions { Name = name }, stop);
                 history.Add(new HistoryLine
                 {
-                    Event = HistoryLine.Open, Path = path, Writer = name, Id = writer.WriterId, Epoch = writer.Epoch, Seq = writer.LastSequence,
+                    Event = HistoryLine.Open,
+                    Path = path,
+                    Writer = name,
+                    Id = writer.WriterId,
+                    Epoch = writer.Epoch,
+                    Seq = writer.LastSequence,
                 });
                 return writer;
             }

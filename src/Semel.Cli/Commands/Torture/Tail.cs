@@ -24,7 +24,12 @@ internal sealed class Tail(SemelClient client, History history, string path, str
                 {
                     history.Add(new HistoryLine
                     {
-                        Event = HistoryLine.Read, Reader = name, Path = path, Pos = record.Position.ToString(), Id = record.WriterId, Seq = record.Sequence,
+                        Event = HistoryLine.Read,
+                        Reader = name,
+                        Path = path,
+                        Pos = record.Position.ToString(),
+                        Id = record.WriterId,
+                        Seq = record.Sequence,
                         Crc = Crc32C.Compute(record.Data.Span),
                     });
                     position = record.Position.Next;

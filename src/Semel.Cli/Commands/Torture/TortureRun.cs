@@ -45,7 +45,10 @@ internal sealed class TortureRun(CommandContext context, TortureOptions options)
         using var history = new History(options.History, context.Time);
         history.Add(new HistoryLine
         {
-            Event = HistoryLine.Run, Version = History.Version, Seed = options.Seed, Seconds = options.Seconds,
+            Event = HistoryLine.Run,
+            Version = History.Version,
+            Seed = options.Seed,
+            Seconds = options.Seconds,
             What = FormattableString.Invariant($"{options.Writers} writers, {options.Files} files, {string.Join(',', options.Faults).ToLowerInvariant()}"),
         });
         try
@@ -200,8 +203,13 @@ internal sealed class TortureRun(CommandContext context, TortureOptions options)
         {
             history.Add(new HistoryLine
             {
-                Event = HistoryLine.Found, Path = path, Pos = new RecordPosition(chunk, frame.Offset, index).ToString(), Id = frame.Writer.Value, Epoch = frame.Epoch,
-                Seq = frame.FirstSequence + (ulong)index, Crc = Crc32C.Compute(record),
+                Event = HistoryLine.Found,
+                Path = path,
+                Pos = new RecordPosition(chunk, frame.Offset, index).ToString(),
+                Id = frame.Writer.Value,
+                Epoch = frame.Epoch,
+                Seq = frame.FirstSequence + (ulong)index,
+                Crc = Crc32C.Compute(record),
             });
         }
     }

@@ -13,7 +13,7 @@ namespace Semel.Cli.Commands.Bench.Machine;
 /// <param name="FdatasyncP50Us">Of one append of 100 bytes and its <c>fdatasync</c>.</param>
 /// <param name="SequentialWriteMbPerS">256 MiB through the page cache, with the <c>fdatasync</c> at its end.</param>
 /// <param name="PageCacheMbPerS">Writing to memory that the machine used a moment ago.</param>
-/// <param name="FreshPageCacheMbPerS">Writing to memory that it may not have touched for long. On a virtual machine that gives free memory back to its host this is far slower.</param>
+/// <param name="FreshPageCacheMbPerS">Writing to memory that was free before. On a virtual machine that gives free memory back to its host this is far slower.</param>
 /// <param name="MemoryIsWarm">The two are about the same. If not, the first writes of a run are slow for a reason that has nothing to do with the program: see <c>--warm-memory</c>.</param>
 internal sealed record MachineShape(
     int Processors, double? LoadAverage, double Crc32cGbPerS, double Crc32cMemoryGbPerS, double MemoryCopyGbPerS, double LoopbackRoundTripUs, double LoopbackMbPerS,
