@@ -140,6 +140,11 @@ internal sealed class Replica
     {
         try
         {
+            if (Log.IsDamaged && Log.Files.Length > Log.Tail)
+            {
+                await RememberAsync(_promised, _lastView, _suspect ? Log.Files.Metadata.BootId : null);
+                Log.CutDamage();
+            }
             await Log.Files.MakeDurableAsync(Committed);
             return null;
         }
@@ -440,7 +445,7 @@ internal sealed class Replica
         Invariant.Holds(Log.Tail == request.Tail);
         await Log.Files.FlushAsync();
         Held = Log.Tail;
-        await Log.Files.WriteMetadataAsync(ballot, ballot, Committed, IsSealed);
+        await RememberAsync(ballot, ballot);
         (_lastView, _suspect, _heardCommitted) = (ballot, false, 0);
         ReportChange();
         Vote(call, VoteStatus.Voted, ballot);
@@ -477,7 +482,7 @@ internal sealed class Replica
             await Log.Files.FlushAsync();
             Held = Log.Tail;
             // A suspect stays one through restarts, until it has been shown the log.
-            await Log.Files.WriteMetadataAsync(_promised, _lastView, Committed, IsSealed, _suspect ? Log.Files.Metadata.BootId : null);
+            await RememberAsync(_promised, _lastView, _suspect ? Log.Files.Metadata.BootId : null);
             ReportChange();
         }
         call.Reply(new PromiseReply
@@ -526,7 +531,7 @@ internal sealed class Replica
         _promised = ballot;
         await Log.Files.FlushAsync();
         Held = Log.Tail;
-        await Log.Files.WriteMetadataAsync(ballot, ballot, Committed, IsSealed);
+        await RememberAsync(ballot, ballot);
         (_lastView, _suspect) = (ballot, false);
         call.Reply(new GrantReply { Status = Status.Ok });
         StartPrimary(new Primary(this, _services, ballot, [.. request.Members], (int)request.MinMembers, request.Seal,
@@ -604,7 +609,7 @@ internal sealed class Replica
         Held = Math.Min(Held, Committed);
         await Log.Files.FlushAsync();
         Held = Log.Tail;
-        await Log.Files.WriteMetadataAsync(ballot, ballot, Committed, IsSealed);
+        await RememberAsync(ballot, ballot);
         (_promised, _lastView) = (ballot, ballot);
         StartPrimary(old.NextAttempt(ballot));
     }
@@ -692,6 +697,10 @@ internal sealed class Replica
 
     private ReadBound Bound() => new(_lastView, Committed, IsSealed, _primary is { IsActive: true } ? _primary.LeaseUntil : 0);
 
+    /// <summary>Durable on return. A damaged replica goes on to know that it once had more.</summary>
+    private ValueTask RememberAsync(Ballot promised, Ballot lastView, string? bootId = null) =>
+        Log.Files.WriteMetadataAsync(promised, lastView, Math.Max(Committed, Log.CommittedHint), IsSealed, bootId);
+
     /// <summary>What must wait for the disk and is rare: remembering a committed SEAL, and aborts.</summary>
     private async ValueTask SettleAsync()
     {
@@ -702,7 +711,7 @@ internal sealed class Replica
             if (_failure is null && IsSealed && !_sealRecorded)
             {
                 await Log.Files.FlushAsync();
-                await Log.Files.WriteMetadataAsync(_promised, _lastView, Committed, IsSealed);
+                await RememberAsync(_promised, _lastView);
                 _sealRecorded = true;
                 if (Log.Tail > _services.Options.SealedBytesInMemory)
                     Log.Files.LeaveMemory(Log.Tail - (uint)_services.Options.SealedBytesInMemory);
@@ -724,7 +733,7 @@ internal sealed class Replica
     // ---- Reports
 
     /// <summary>Bytes that were durable once are not here any more.</summary>
-    private bool IsDamaged => _rotten || Log.CommittedHint > Log.Tail;
+    private bool IsDamaged => _rotten || Log.IsDamaged;
 
     /// <summary>From now on this replica counts as damaged: others go on without it, and it is replaced.</summary>
     private void TakeRot(RotFound rot)
@@ -751,7 +760,7 @@ internal sealed class Replica
                 if (_primary is not null)
                     StepDown("the data directory is an older copy of itself");
                 _suspect = true;
-                await Log.Files.WriteMetadataAsync(_promised, _lastView, Committed, IsSealed, ChunkMetadata.Distrusted);
+                await RememberAsync(_promised, _lastView, ChunkMetadata.Distrusted);
                 ReportChange();
             }
             distrust.Remembered.TrySetResult(true);

@@ -54,6 +54,15 @@ internal sealed class ReplicaLog
     /// <summary>Counts the cuts: what was started before one says nothing about the log after it.</summary>
     public int Generation { get; private set; }
 
+    /// <summary>Bytes that were durable once are not there any more.</summary>
+    public bool IsDamaged => CommittedHint > Tail;
+
+    /// <summary>
+    /// Takes what does not verify off a damaged log, so that it can be completed again. Not before the metadata remembers <see cref="CommittedHint"/>: without those bytes the
+    /// log would look like one that never had more.
+    /// </summary>
+    public void CutDamage() => Files.Cut(Tail);
+
     /// <summary>Everything below this was once known to be committed, by the metadata or by a frame found intact.</summary>
     public uint CommittedHint { get; private set; }
 
@@ -98,13 +107,14 @@ internal sealed class ReplicaLog
         if (log.Tail < files.Length)
         {
             log.CommittedHint = Math.Max(log.CommittedHint, HintBeyond(files, log.Tail));
+            // No torn write leaves the whole first frame of another chunk: the file was exchanged, and nobody can say what was in its place.
             if (log.Tail == 0 && FrameHeader.TryRead(FirstHeader(files), out _, out _))
             {
-                // An intact frame that is not this chunk's: somebody put another file in the place of ours, and what ours held is gone.
                 cutReason = "the file is that of another chunk";
                 log.CommittedHint = Math.Max(log.CommittedHint, FrameHeader.Size);
             }
-            files.Cut(log.Tail);
+            if (!log.IsDamaged)
+                files.Cut(log.Tail);
         }
         return true;
     }

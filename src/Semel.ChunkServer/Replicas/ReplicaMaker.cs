@@ -26,7 +26,8 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
         {
             if (!ChunkFiles.TryOpen(disk, handle, out var files, out string? fault))
             {
-                services.Logger.ReplicaUnreadable(handle, fault);
+                if (!ChunkFiles.TryDeleteUnfinished(disk, handle))
+                    services.Logger.ReplicaUnreadable(handle, fault);
                 continue;
             }
             if (!ReplicaLog.TryScan(files, out var log, out string? cutReason, out fault))
@@ -35,7 +36,7 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
                 services.Logger.ReplicaUnreadable(handle, fault);
                 continue;
             }
-            if (log.CommittedHint > log.Tail)
+            if (log.IsDamaged)
                 services.Logger.ReplicaDamaged(handle, log.CommittedHint, log.Tail);
             else if (cutReason is not null)
                 services.Logger.TornTailCut(handle, log.Tail, cutReason);

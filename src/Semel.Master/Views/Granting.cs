@@ -29,7 +29,7 @@ internal sealed class Granting(MasterServices services, ServerRegistry servers)
             LeaseMs = (uint)services.Options.LeaseDuration.TotalMilliseconds,
             MinMembers = (uint)Math.Min(services.Options.MinMembers, chunk.File.Settings.Replicas),
             Seal = seal,
-            Generation = promise?.Generation ?? 0,
+            Generation = services.State.Servers.TryGetValue(primary, out var admitted) ? admitted.Generation : 0,
             PromisedTail = promise?.Tail ?? 0,
             Unclean = promise is { Suspect: true },
         };

@@ -136,6 +136,29 @@ public sealed class ChunkFiles : IDisposable
         return false;
     }
 
+    /// <summary>
+    /// Deletes what a loss of power left of a replica that was being made: before the last flush, names become durable in any order. It has seen no view, so nobody
+    /// counts on it. False: it has, or cannot be read; nothing was done.
+    /// </summary>
+    public static bool TryDeleteUnfinished(IDisk disk, ChunkHandle handle)
+    {
+        try
+        {
+            using (var metaFile = disk.Open(NameOf(handle, "meta"), create: false))
+            {
+                if (!TryReadNewest(metaFile, out var metadata, out _, out _) || metadata.Chunk.Handle != handle
+                    || metadata.Promised != Ballot.None || metadata.LastView != Ballot.None)
+                    return false;
+            }
+            DeleteFiles(disk, handle);
+            return true;
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>Reads frames; may run beside everything else.</summary>
     public int Read(uint offset, Span<byte> target) => _frames.Read(offset, target);
 

@@ -46,6 +46,7 @@ public sealed class DataDirectory : IDisposable
             if (disk.FileExists(IdentityFile))
             {
                 identity = Read(disk, role);
+                await GenerationFile.MakeDurableAsync(disk);
                 disk.Delete(TemporaryFile);
                 // The process before may have been killed between its rename and its flush.
                 await disk.FlushDirectoryAsync("");

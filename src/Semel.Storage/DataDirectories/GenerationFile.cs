@@ -40,6 +40,21 @@ internal static class GenerationFile
         return newest;
     }
 
+    /// <summary>After a crash of the process the newest number may be in the page cache only: it is written once more before anybody hears of it.</summary>
+    public static async ValueTask MakeDurableAsync(IDisk disk)
+    {
+        if (Read(disk) is not (> 0 and var newest))
+            return;
+        try
+        {
+            await WriteAsync(disk, newest);
+        }
+        catch (DiskFullException)
+        {
+            // Where even an overwrite needs space. Should the number get lost, the server is distrusted without need, no more.
+        }
+    }
+
     /// <summary>Durable on return.</summary>
     public static async ValueTask WriteAsync(IDisk disk, ulong generation)
     {

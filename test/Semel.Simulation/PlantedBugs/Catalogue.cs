@@ -112,8 +112,8 @@ internal static class Catalogue
 
         new("in-doubt-dropped", "A new primary keeps what is in doubt in its log",
             new Edit(Replica,
-                "        _promised = ballot;\n        await Log.Files.FlushAsync();\n        Held = Log.Tail;\n        await Log.Files.WriteMetadataAsync(ballot, ballot,",
-                "        _promised = ballot;\n        Log.Cut(Committed);\n        await Log.Files.FlushAsync();\n        Held = Log.Tail;\n        await Log.Files.WriteMetadataAsync(ballot, ballot,")),
+                "        _promised = ballot;\n        await Log.Files.FlushAsync();\n        Held = Log.Tail;\n        await RememberAsync(ballot, ballot);",
+                "        _promised = ballot;\n        Log.Cut(Committed);\n        await Log.Files.FlushAsync();\n        Held = Log.Tail;\n        await RememberAsync(ballot, ballot);")),
 
         new("seal-too-early", "The next chunk exists only when the SEAL is committed",
             new Edit(Primary, "if (_replica.IsSealed && !_sealReported)", "if (_replica.Log.EndsInSeal && !_sealReported)")),
@@ -142,8 +142,8 @@ internal static class Catalogue
 
         new("view-not-flushed", "The frames of a new view are durable before its vote",
             new Edit(Replica,
-                "        await Log.Files.FlushAsync();\n        Held = Log.Tail;\n        await Log.Files.WriteMetadataAsync(ballot, ballot, Committed, IsSealed);\n        (_lastView, _suspect, _heardCommitted)",
-                "        Held = Log.Tail;\n        await Log.Files.WriteMetadataAsync(ballot, ballot, Committed, IsSealed);\n        (_lastView, _suspect, _heardCommitted)"))
+                "        await Log.Files.FlushAsync();\n        Held = Log.Tail;\n        await RememberAsync(ballot, ballot);\n        (_lastView, _suspect, _heardCommitted)",
+                "        Held = Log.Tail;\n        await RememberAsync(ballot, ballot);\n        (_lastView, _suspect, _heardCommitted)"))
         {
             Circumstances = ["--master", "harsh", "--faults", "CutBothWays,PowerFailServer,PowerFailAll,Isolate", "--fault-count", "30", "--flush-ms", "20"],
         },
@@ -158,9 +158,15 @@ internal static class Catalogue
             new Edit(ChunkFiles, "            await disk.FlushDirectoryAsync(directory);\n            return new ChunkFiles(", "            return new ChunkFiles(")),
 
         new("suspect-forgets", "Who may have forgotten votes remembers that through restarts",
-            new Edit(Replica, "IsSealed, _suspect ? Log.Files.Metadata.BootId : null);", "IsSealed);"))
+            new Edit(Replica, "await RememberAsync(_promised, _lastView, _suspect ? Log.Files.Metadata.BootId : null);\n            ReportChange();", "await RememberAsync(_promised, _lastView);\n            ReportChange();"))
         {
             Circumstances = ["--durability", "memory", "--faults", "PowerFailServer,PowerFailAll,KillServer,RestartServer", "--fault-count", "40"],
+        },
+
+        new("damage-forgotten", "A replica that lost something knows it also after a restart",
+            new Edit(Replica, "Math.Max(Committed, Log.CommittedHint), IsSealed, bootId);", "Committed, IsSealed, bootId);"))
+        {
+            Circumstances = ["--master", "real", "--durability", "group", "--faults", "Rot,KillServer,RestartServer,Isolate", "--fault-count", "50"],
         },
 
         new("older-copy-believed", "A data directory that is an older copy of itself is distrusted",
@@ -210,7 +216,7 @@ internal static class Catalogue
                 "        services.Journal.Append(new LogEntry { Configured = configured });\n        await services.Journal.DurableAsync();\n",
                 "        services.Journal.Append(new LogEntry { Configured = configured });\n"))
         {
-            Circumstances = ["--master", "real", "--faults", "PowerFailMaster,MasterDiesInStep,CutBothWays,KillServer,PauseServer", "--fault-count", "40", "--flush-ms", "60"],
+            Circumstances = ["--master", "real", "--faults", "PowerFailMaster,MasterDiesInStep,Isolate,PauseServer", "--fault-count", "60", "--flush-ms", "100"],
         },
 
         new("answer-before-log", "The master answers when its log is durable",

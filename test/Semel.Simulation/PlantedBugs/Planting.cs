@@ -32,13 +32,13 @@ internal sealed class Planting(string root, int seeds, TextWriter output) : IDis
         string healthy = Path.Combine(_garden, "test/Semel.Simulation/bin/Release/net10.0");
         string control = CopyOf(healthy, "control");
         output.WriteLine($"{"",-26} {"seed",6}  what was seen");
-        var pending = (Name: "(no bug)", Found: RunSeedsAsync(control, []), Expected: false);
+        var pending = (Name: "(no bug)", Found: RunSeedsAsync(control, [], first: 1, seeds), Expected: false);
         bool good = true;
         foreach (var bug in bugs)
         {
             string mutant = Plant(bug, healthy);        // builds while the one before runs
             good &= Report(pending);
-            pending = (bug.Name, RunSeedsAsync(mutant, bug.Circumstances), true);
+            pending = (bug.Name, FindAsync(mutant, control, bug), true);
         }
         good &= Report(pending);
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{bugs.Count} bugs, {clock.Elapsed.TotalSeconds:0} s: {(good ? "all found" : "NOT all found")}"));
@@ -99,19 +99,40 @@ internal sealed class Planting(string root, int seeds, TextWriter output) : IDis
             throw new InvalidOperationException($"dotnet {string.Join(' ', arguments)} ended with {exitCode}:\n{text}");
     }
 
-    private async Task<string?> RunSeedsAsync(string program, string[] circumstances)
+    /// <summary>What the mutant's first bad seed says; the same seed must be good without the bug. Null: no seed is bad.</summary>
+    private async Task<string?> FindAsync(string mutant, string control, PlantedBug bug)
+    {
+        string? found = await RunSeedsAsync(mutant, bug.Circumstances, first: 1, seeds);
+        if (found is null || SeedOf(found) is not { } seed || await RunSeedsAsync(control, bug.Circumstances, seed, runs: 1) is not { } alsoFound)
+            return found;
+        throw new InvalidOperationException($"{bug.Name}: the seed is bad without the bug, too: {alsoFound}");
+    }
+
+    private async Task<string?> RunSeedsAsync(string program, string[] circumstances, int first, int runs)
     {
         var (exitCode, text) = await RunAsync("dotnet",
-            [Path.Combine(program, "Semel.Simulation.dll"), "--runs", seeds.ToString(CultureInfo.InvariantCulture), .. circumstances]);
+            [Path.Combine(program, "Semel.Simulation.dll"), "--seed", $"{first}", "--runs", $"{runs}", .. circumstances]);
         return exitCode == 0 ? null : text.Split('\n').FirstOrDefault(line => line.StartsWith("seed ", StringComparison.Ordinal) || line.StartsWith("up to ", StringComparison.Ordinal)) ?? $"exit code {exitCode}: {text}";
     }
 
+    private static int? SeedOf(string found) =>
+        found.Split(' ') is ["seed", var number, ..] ? int.Parse(number, CultureInfo.InvariantCulture) : null;
+
     private bool Report((string Name, Task<string?> Found, bool Expected) run)
     {
-        string? found = run.Found.GetAwaiter().GetResult();
+        string? found;
+        try
+        {
+            found = run.Found.GetAwaiter().GetResult();
+        }
+        catch (InvalidOperationException e)
+        {
+            output.WriteLine($"{run.Name,-26} {"",6}  {e.Message}");
+            return false;
+        }
         bool good = found is not null == run.Expected;
         string[] parts = found?.Split(' ', 5) ?? [];
-        string seed = parts is ["seed", var number, ..] ? number : "-";
+        string seed = found is not null && SeedOf(found) is { } number ? $"{number}" : "-";
         string seen = found is null ? $"nothing in {seeds} seeds" : parts.Length == 5 ? parts[4] : found;
         output.WriteLine($"{run.Name,-26} {seed,6}  {seen}{(good ? "" : run.Expected ? "  <-- NOT FOUND" : "  <-- A BUG THAT NOBODY PLANTED")}");
         return good;

@@ -34,7 +34,8 @@ internal sealed class Circumstances
             string[] parts = option.Split(' ');
             plan = Apply(plan, parts[0], parts[1]);
         }
-        return plan;
+        var kinds = plan.Faults.Where(kind => !plan.HarshMaster || !RunPlan.NeedsRepair(kind, plan.Shape.Durability)).ToList();
+        return plan with { Faults = kinds, FaultCount = kinds.Count == 0 ? 0 : plan.FaultCount };
     }
 
     private static RunPlan Apply(RunPlan plan, string name, string value) => name switch

@@ -1,3 +1,4 @@
+using Semel.Protocol.Frames;
 using Semel.Simulation.Cluster;
 using Semel.Simulation.Disk;
 using Semel.Simulation.Kernel;
@@ -158,10 +159,22 @@ internal sealed class FaultInjector
         if (HeldElsewhere() is not { Count: > 0 } files)
             return;
         string file = _random.Pick(files);
-        int length = _unlucky.Disk.ReadAll(file).Length;
+        int length = KnownCommitted(_unlucky.Disk.ReadAll(file));
         _unlucky.WasHarmed = true;
         for (int i = _random.Below(3); i >= 0 && length > 0; i--)
             _unlucky.Disk.Corrupt(file, _random.Below(length), (byte)(1 << _random.Below(8)));
+    }
+
+    /// <summary>
+    /// Up to where some of the last frames say that the log is committed. Rot behind it looks like a torn tail: the replica alone cannot tell, and it may be the only one that
+    /// answers.
+    /// </summary>
+    private static int KnownCommitted(byte[] frames)
+    {
+        var committed = new List<uint>();
+        for (var reader = new FrameReader(frames, 0, chain: null); reader.Read();)
+            committed.Add(reader.Header.Committed);
+        return committed.Count < 4 ? 0 : (int)committed[^4];
     }
 
     /// <summary>Somebody mixed up two files while the server was down. The foreign one has the right length, to make it harder to notice.</summary>

@@ -6,7 +6,7 @@ using Semel.Simulation.Kernel;
 namespace Semel.Simulation.Runs;
 
 /// <summary>An application that opens a writer without a name for a few records at a time, again and again: the file soon knows as many as it may.</summary>
-internal sealed class PassingWriters(SimulatedProcess process, IWire wire, string master, FileHistory file, RunPlan plan)
+internal sealed class PassingWriters(SimulatedProcess process, IWire wire, string master, FileHistory file, RunPlan plan, Func<bool> isHealed)
 {
     public async Task RunAsync()
     {
@@ -25,7 +25,7 @@ internal sealed class PassingWriters(SimulatedProcess process, IWire wire, strin
                     break;
                 if (result.Position is { } at)
                     file.WasAcknowledged(new Place(at.ChunkIndex, at.FrameOffset, at.RecordIndex), record);
-                if (plan.ThinkTime > TimeSpan.Zero)
+                if (plan.ThinkTime > TimeSpan.Zero && !isHealed())
                     await Task.Delay(random.Between(TimeSpan.Zero, plan.ThinkTime * 2), process.Time);
             }
             // Some are left as if their process had died.

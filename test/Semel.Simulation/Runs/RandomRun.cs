@@ -149,9 +149,10 @@ internal sealed class RandomRun
     {
         var (process, wire) = _cluster.NewClientProcess("writer");
         string master = _cluster.Master.Address;
-        IRunWriter writer = _plan.BareClients
-            ? new BareWriter(process, wire, master, slot.File.Path, slot.History, _plan)
-            : new LibraryWriter(process, wire, master, slot.File.Path, slot.History, _plan);
+        var plan = _cluster.IsHealed ? _plan with { ThinkTime = TimeSpan.Zero } : _plan;
+        IRunWriter writer = plan.BareClients
+            ? new BareWriter(process, wire, master, slot.File.Path, slot.History, plan)
+            : new LibraryWriter(process, wire, master, slot.File.Path, slot.History, plan);
         slot.Incarnations.Add(process);
         process.Start(async () =>
         {
@@ -179,7 +180,7 @@ internal sealed class RandomRun
         _anonymousWriters++;
         process.Start(async () =>
         {
-            await new PassingWriters(process, wire, _cluster.Master.Address, file, _plan).RunAsync();
+            await new PassingWriters(process, wire, _cluster.Master.Address, file, _plan, () => _cluster.IsHealed).RunAsync();
             _anonymousWriters--;
         });
     }

@@ -122,7 +122,7 @@ internal sealed record RunPlan
         bool harsh = random.OneIn(3);
         var kinds = Enum.GetValues<FaultKind>()
             .Where(_ => random.OneIn(2))
-            .Where(kind => !harsh || !NeedsRepair(kind, durability))      // it repairs nothing
+            .Where(kind => !harsh || !NeedsRepair(kind, durability))
             .ToList();
         bool quiet = random.OneIn(10);
         int faults = quiet || kinds.Count == 0 ? 0 : 1 + random.Below(random.OneIn(4) ? 40 : 12);
@@ -178,10 +178,6 @@ internal sealed record RunPlan
         return WithPassingWriters(plan, seed);
     }
 
-    private static bool NeedsRepair(FaultKind kind, Durability durability) =>
-        kind is FaultKind.Rot or FaultKind.ForeignFile or FaultKind.RestoreBackup
-        || (durability == Durability.Memory && kind is (FaultKind.PowerFailServer or FaultKind.PowerFailServerInStep or FaultKind.PowerFailAll));
-
     public RunPlan WithoutPassingWriters() => PassingWriters == 0
         ? this
         : this with { PassingWriters = 0, WritersPerFile = 2, Shape = Shape with { MaxWritersPerFile = 10_000, WriterTimeToLive = TimeSpan.FromDays(7) } };
@@ -205,6 +201,10 @@ internal sealed record RunPlan
             },
         };
     }
+
+    /// <summary>The harsh master repairs nothing: with it, nothing may happen that damages a replica.</summary>
+    public static bool NeedsRepair(FaultKind kind, Durability durability) => kind is FaultKind.Rot or FaultKind.ForeignFile or FaultKind.RestoreBackup
+        || (durability == Durability.Memory && kind is (FaultKind.PowerFailServer or FaultKind.PowerFailAll or FaultKind.PowerFailServerInStep));
 
     public override string ToString()
     {

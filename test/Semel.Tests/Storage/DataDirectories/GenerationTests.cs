@@ -56,6 +56,36 @@ public sealed class GenerationTests
     });
 
     [Fact]
+    public void What_a_killed_process_left_in_the_page_cache_is_durable_before_anybody_hears_of_it()
+    {
+        var disk = new SimulatedDisk(_world, "disk");
+        for (int i = 0; i < 20; i++)
+        {
+            var first = _world.StartProcess("first");
+            ulong before = GenerationFile.Read(disk.OpenFor(first));
+            first.Post(async _ =>
+            {
+                using var directory = await DataDirectory.OpenAsync(disk.OpenFor(first), ServerRole.ChunkServer, _logger);
+                await directory.SetGenerationAsync(before + 1);
+            }, null);
+            Assert.True(_world.RunUntil(() => GenerationFile.Read(disk.OpenFor(first)) > before, TimeSpan.FromSeconds(1), "the write, but not its flush"), _world.Failure);
+            first.Kill();
+            var second = _world.StartProcess("second");
+            ulong? heard = null;
+            second.Post(async _ =>
+            {
+                using var directory = await DataDirectory.OpenAsync(disk.OpenFor(second), ServerRole.ChunkServer, _logger);
+                heard = directory.Generation;
+            }, null);
+            Assert.True(_world.RunUntil(() => heard is not null, TimeSpan.FromSeconds(1), "the second process"), _world.Failure);
+            second.Kill();
+            disk.LosePower();
+
+            Assert.True(GenerationFile.Read(disk.OpenFor(second)) >= heard);
+        }
+    }
+
+    [Fact]
     public void A_full_disk_does_not_keep_the_generation_from_growing() => Run(async (raw, disk) =>
     {
         await GenerationFile.WriteAsync(disk, 1);
