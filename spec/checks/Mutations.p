@@ -35,7 +35,7 @@ enum tMutation {
 
   // after a crash
   FOUND_NOT_FLUSHED = 22,           // group 0: what the scan finds after a kill counts as durable
-  SUSPECT_BELIEVED = 23,            // memory 800: a machine that lost its power is believed
+  SUSPECT_BELIEVED = 23,            // memory 2000: a machine that lost its power is believed
   PROMISE_CLEARS_SUSPICION = 24,    // memory 0: a promise writes the machine's new boot into the metadata of a suspect
   VIEW_AGAIN_FOR_SUSPECT = 25,      // memory 0: a suspect installs the view of its last ballot once more
 

@@ -264,6 +264,7 @@ machine ChunkServer {
     if (!(h in replicas)) { return; }
     if (h in primaries && VersionOf(primaries[h].ballot) == m.version) { return; }
     if (ballot < replicas[h].promised) { return; }
+    if (replicas[h].suspect) { return; }                    // it was none when it promised
     // A ballot serves one incarnation of a primary only.
     if (m.version < VersionOf(replicas[h].lastView)) { return; }
     if (m.version == VersionOf(replicas[h].lastView) && !Planted(VERSION_REGRANTED)) { return; }

@@ -40,6 +40,13 @@ public sealed class ChunkServerOptions
     [Range(16, 1_000_000)]
     public int QueuedAppendsPerChunk { get; set; } = 8192;
 
+    /// <summary>
+    /// Of a chunk that has just been sealed so many bytes stay in the page cache, for readers that follow close behind; the rest makes room for the next chunk, in memory that is still
+    /// warm. Default 8 MiB.
+    /// </summary>
+    [Range(0, 256 << 20)]
+    public int SealedBytesInMemory { get; set; } = 8 << 20;
+
     /// <summary>Writers that one file may know; more are refused, unless some were idle for <see cref="WriterTimeToLive"/>. Default 10,000.</summary>
     [Range(1, 1_000_000)]
     public int MaxWritersPerFile { get; set; } = 10_000;

@@ -713,6 +713,8 @@ internal sealed class Replica
                 await Log.Files.FlushAsync();
                 await RememberAsync(_promised, _lastView);
                 _sealRecorded = true;
+                if (Log.Tail > _services.Options.SealedBytesInMemory)
+                    Log.Files.LeaveMemory(Log.Tail - (uint)_services.Options.SealedBytesInMemory);
                 ReportChange();
             }
         }

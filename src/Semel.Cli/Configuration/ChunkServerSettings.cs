@@ -22,6 +22,7 @@ internal sealed class ChunkServerSettings : ProcessSettings
         new("background_flush_interval", SettingKind.Duration, s => s.Server, nameof(ChunkServerOptions.BackgroundFlushInterval), "With memory durability: how long written bytes may stay unflushed."),
         new("groups_in_flight", SettingKind.Number, s => s.Server, nameof(ChunkServerOptions.GroupsInFlight), "Groups of records that may be under way to a secondary at a time."),
         new("queued_appends_per_chunk", SettingKind.Number, s => s.Server, nameof(ChunkServerOptions.QueuedAppendsPerChunk), "Appends that may wait at one chunk; more are told to come back."),
+        new("sealed_bytes_in_memory", SettingKind.Size, s => s.Server, nameof(ChunkServerOptions.SealedBytesInMemory), "Of a chunk that has just been sealed so many bytes stay in the page cache; the rest makes room for the next one."),
         new("max_writers_per_file", SettingKind.Number, s => s.Server, nameof(ChunkServerOptions.MaxWritersPerFile), "Writers that one file may know; more are refused, unless some were idle for long."),
         new("writer_time_to_live", SettingKind.Duration, s => s.Server, nameof(ChunkServerOptions.WriterTimeToLive), "After so long an idle writer is forgotten when a new one needs its place. Whoever resumes it gets an error."),
         new("log_level", SettingKind.OneOf, s => s, nameof(LogLevel), "From which severity on events are logged."),

@@ -304,7 +304,7 @@ internal sealed class AppendPipeline
             case AppendStatus.TooBig:
             case AppendStatus.TooManyWriters:
             case AppendStatus.Refused:
-                EndBy(batch, generation, AppendRefusal.CauseOf(reply, _file, _identity.Writer, _identity.Epoch, batch.Length)!);
+                EndBy(batch, generation, AppendRefusal.CauseOf(reply, _file, _identity.Writer, _identity.Epoch, batch.Length)!, reply.LastSequence);
                 break;
             case AppendStatus.Unspecified:
             case AppendStatus.Retry:
@@ -468,14 +468,18 @@ internal sealed class AppendPipeline
     // ---- Step 5: the end
 
     /// <summary>Ends the writer because of an answer to the last sending of <paramref name="batch"/>.</summary>
-    private void EndBy(Batch batch, int generation, Func<SemelException> cause)
+    /// <param name="batch">What was refused.</param>
+    /// <param name="generation">Of its sending.</param>
+    /// <param name="cause">Why.</param>
+    /// <param name="lastSequence">The writer's last one at the primary: a batch that is not beyond it may have got there by an earlier copy of the same message.</param>
+    private void EndBy(Batch batch, int generation, Func<SemelException> cause, ulong lastSequence = 0)
     {
         lock (_gate)
         {
             if (generation != _generation || batch.IsAcknowledged)
                 return;
         }
-        End(cause, batch);
+        End(cause, _identity.IsAnonymous || batch.FirstSequence > lastSequence ? batch : null);
     }
 
     /// <summary>A bug, or the client was disposed before its writers.</summary>

@@ -172,7 +172,8 @@ internal sealed class Registration(
         if (services.State.Servers.TryGetValue(server.Id, out var admitted) && !admitted.IsContinuedBy(request.Generation))
         {
             return new Refusal(Status.Conflict, $"The data directory of chunk server {server.Id} is an older copy of itself: it has generation {request.Generation} and had {admitted.Generation}. "
-                + "Its open replicas count for nothing until a living primary has shown them its log.") { KnownGeneration = admitted.Generation };
+                + "Its open replicas count for nothing until a living primary has shown them its log.")
+            { KnownGeneration = admitted.Generation };
         }
         return null;
     }

@@ -19,7 +19,8 @@ public sealed class SharedBuffer
     }
 
     /// <summary>A buffer of at least <paramref name="minimumBytes"/> with one reference, the caller's. Its content is undefined.</summary>
-    public static SharedBuffer Rent(int minimumBytes) => new(ArrayPool<byte>.Shared.Rent(minimumBytes));
+    public static SharedBuffer Rent(int minimumBytes) =>
+        new(minimumBytes < LargeBuffers.Smallest ? ArrayPool<byte>.Shared.Rent(minimumBytes) : LargeBuffers.Rent(minimumBytes));
 
     public static SharedBuffer CopyOf(ReadOnlySpan<byte> bytes)
     {
@@ -60,8 +61,12 @@ public sealed class SharedBuffer
     {
         int now = Interlocked.Decrement(ref _references);
         Invariant.Holds(now >= 0);
-        if (now == 0)
+        if (now != 0)
+            return;
+        if (_bytes.Length < LargeBuffers.Smallest)
             ArrayPool<byte>.Shared.Return(_bytes);
+        else
+            LargeBuffers.Return(_bytes);
     }
 }
 

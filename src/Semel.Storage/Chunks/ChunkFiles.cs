@@ -200,6 +200,9 @@ public sealed class ChunkFiles : IDisposable
     /// <summary>Makes all frames that were written before the call durable.</summary>
     public ValueTask FlushAsync() => _frames.FlushAsync();
 
+    /// <summary>The first frames, all durable, need not stay in memory.</summary>
+    public void LeaveMemory(uint length) => _frames.LeaveMemory(0, length);
+
     /// <summary>Makes what a scan has found durable: after a crash of the process it may be in the page cache only.</summary>
     /// <param name="provenTo">
     /// Frames below are known to be durable. The others are written again first: the flush of an earlier process may have failed, and after that the

@@ -78,6 +78,9 @@ public interface IDiskFile : IDisposable
     /// flush the same file again and believe it.
     /// </summary>
     ValueTask FlushAsync();
+
+    /// <summary>A hint: what is durable of the range will hardly be read soon, so its memory may serve others. The bytes stay as they are.</summary>
+    void LeaveMemory(long offset, long length);
 }
 
 /// <summary>The device has no space left (ENOSPC, EDQUOT).</summary>

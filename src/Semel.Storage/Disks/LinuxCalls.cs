@@ -9,6 +9,8 @@ internal static partial class LinuxCalls
     private const int KeepSize = 1;          // FALLOC_FL_KEEP_SIZE
     private const int CloseOnExec = 0x80000; // O_RDONLY | O_CLOEXEC; without O_DIRECTORY, whose number differs between processors
 
+    private const int DontNeed = 4;          // POSIX_FADV_DONTNEED
+
     private const int Interrupted = 4;       // EINTR
     private const int NoSuchCall = 38;       // ENOSYS
     private const int NotSupported = 95;     // EOPNOTSUPP
@@ -31,6 +33,9 @@ internal static partial class LinuxCalls
         }
         return true;
     }
+
+    /// <summary>Clean pages of the range leave the page cache. A hint, so a failure is none.</summary>
+    public static void WillNotNeed(SafeFileHandle file, long offset, long length) => _ = posix_fadvise(file, offset, length, DontNeed);
 
     /// <summary>Makes the names in the directory durable.</summary>
     public static void FlushDirectory(string path)
@@ -57,6 +62,9 @@ internal static partial class LinuxCalls
         if (error != Interrupted)
             throw DiskErrors.Of(error, $"{action} failed: {Marshal.GetPInvokeErrorMessage(error)}.");
     }
+
+    [LibraryImport("libc")]
+    private static partial int posix_fadvise(SafeFileHandle file, long offset, long length, int advice);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int fdatasync(SafeFileHandle file);

@@ -58,6 +58,12 @@ internal sealed class RealDiskFile(SafeFileHandle handle, string path, FlushThre
             LinuxCalls.TryReserve(handle, offset, length, path);
     }
 
+    public void LeaveMemory(long offset, long length)
+    {
+        if (OperatingSystem.IsLinux() && length > 0)
+            LinuxCalls.WillNotNeed(handle, offset, length);
+    }
+
     public ValueTask FlushAsync()
     {
         lock (_gate)

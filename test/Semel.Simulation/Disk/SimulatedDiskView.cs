@@ -127,6 +127,11 @@ internal sealed class SimulatedDiskView(SimulatedDisk disk, SimulatedProcess pro
             file.Reserve(offset + length);
         }
 
+        /// <summary>What is durable reads the same from the disk.</summary>
+        public void LeaveMemory(long offset, long length)
+        {
+        }
+
         public ValueTask FlushAsync()
         {
             var file = Live();

@@ -50,6 +50,8 @@ internal sealed class WatchedDisk(string root) : IDisk
             inner.Write(offset, source);
         }
 
+        public void LeaveMemory(long offset, long length) => inner.LeaveMemory(offset, length);
+
         public async ValueTask FlushAsync()
         {
             await disk.BeforeFlush(name);
