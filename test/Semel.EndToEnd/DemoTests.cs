@@ -37,18 +37,7 @@ public sealed class DemoTests : IDisposable
     public async Task An_interrupted_demonstration_ends_its_processes_and_removes_its_directory()
     {
         string temporary = Directory.CreateDirectory(Path.Combine(_directory.Path, "tmp")).FullName;
-        string begin = Environment.GetEnvironmentVariable("TMPDIR") ?? "";
-        Shell.RunningProcess demo;
-        Environment.SetEnvironmentVariable("TMPDIR", temporary);
-        try
-        {
-            demo = Shell.Begin("demo", "--records", "3000000");
-        }
-        finally
-        {
-            Environment.SetEnvironmentVariable("TMPDIR", begin.Length == 0 ? null : begin);
-        }
-        await using var _ = demo;
+        await using var demo = Shell.Begin(("TMPDIR", temporary), "demo", "--records", "3000000");
         await Processes.UntilAsync(() => Processes.ChildrenOf(demo.Id).Length == 4);
         var children = Processes.ChildrenOf(demo.Id);
 

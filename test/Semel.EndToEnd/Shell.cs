@@ -26,13 +26,18 @@ internal static class Shell
         return await process.EndAsync();
     }
 
-    public static RunningProcess Begin(params string[] arguments)
+    public static RunningProcess Begin(params string[] arguments) => Begin(null, arguments);
+
+    /// <param name="variable">One more for its environment; ours stays as it is, which other tests share.</param>
+    public static RunningProcess Begin((string Name, string Value)? variable, params string[] arguments)
     {
         var start = OwnProgram.Start(arguments);
         start.RedirectStandardInput = start.RedirectStandardOutput = start.RedirectStandardError = true;
         start.StandardInputEncoding = start.StandardOutputEncoding = start.StandardErrorEncoding = new UTF8Encoding(false);
-        foreach (string variable in Environment.GetEnvironmentVariables().Keys.Cast<string>().Where(v => v.StartsWith("SEMEL_", StringComparison.Ordinal)))
-            start.Environment.Remove(variable);
+        foreach (string name in Environment.GetEnvironmentVariables().Keys.Cast<string>().Where(v => v.StartsWith("SEMEL_", StringComparison.Ordinal)))
+            start.Environment.Remove(name);
+        if (variable is var (added, value))
+            start.Environment[added] = value;
         return new RunningProcess(Process.Start(start)!, Patience);
     }
 
