@@ -26,6 +26,7 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
     private readonly SortedDictionary<ulong, ulong> _incarnations = [];
     private readonly SortedDictionary<(ulong Server, ulong Chunk), (uint Tail, long AskedNs)> _unconfirmed = [];     // logs that end in a SEAL whose fate the server does not know
     private readonly SortedSet<string> _busyFiles = new(StringComparer.Ordinal);
+    private readonly SortedSet<ulong> _learning = [];     // chunks of which a server said that they are sealed, and the primary did not
 
     private HarshMaster(SimulatedCluster cluster, SimulatedProcess process, IWire wire, Memory memory)
     {
@@ -123,7 +124,7 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
                 continue;
             if (report.Sealed && chunk.SealedLength is { } length && report.Tail != length)
                 _cluster.World.Fail($"server {id:x} says that chunk {chunk.Handle:x} is sealed at {report.Tail}, it was sealed at {length}");
-            if (report.Sealed && chunk.SealedLength is null)
+            if (report.Sealed && chunk.SealedLength is null && _learning.Add(chunk.Handle))
                 _process.Start(() => LearnSealAsync(chunk));
             if (report.EndsInSeal && !report.Sealed)
                 _unconfirmed[(id, report.Handle)] = (report.Tail, 0);
@@ -154,17 +155,23 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
     private async Task LearnSealAsync(ChunkState chunk)
     {
         var (path, file) = _memory.Files.First(f => f.Value.Chunks.Contains(chunk));
-        await Task.Delay(TimeSpan.FromMilliseconds(300), _process.Time);
-        if (chunk.SealedLength is not null || !_busyFiles.Add(path))
-            return;
-        try
+        while (true)
         {
-            await ChangeViewAsync(file, chunk, accused: 0);
+            await Task.Delay(TimeSpan.FromMilliseconds(300), _process.Time);
+            if (chunk.SealedLength is not null)
+                break;
+            if (!_busyFiles.Add(path))
+                continue;
+            try
+            {
+                await ChangeViewAsync(file, chunk, accused: 0);
+            }
+            finally
+            {
+                _busyFiles.Remove(path);
+            }
         }
-        finally
-        {
-            _busyFiles.Remove(path);
-        }
+        _learning.Remove(chunk.Handle);
     }
 
     private Command Clone(FileState file, ChunkState chunk, ulong server)
@@ -270,7 +277,7 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
                 if ((file.Chunks.Count == 0 && request.Create) || file.Chunks is [.., { SealedLength: not null }])
                     await MakeChunkAsync(file);
                 else if (file.Chunks.Count > 0 && request.SuspectHandle == file.Chunks[^1].Handle && request.SuspectVersion == file.Chunks[^1].Version)
-                    await (_random.OneIn(4) ? GrantAsync(file, file.Chunks[^1]) : ChangeViewAsync(file, file.Chunks[^1], accused: 0));
+                    await (_random.Chance(_cluster.Regrants) ? GrantAsync(file, file.Chunks[^1]) : ChangeViewAsync(file, file.Chunks[^1], accused: 0));
             }
             finally
             {
@@ -416,7 +423,7 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
                 continue;
             try
             {
-                await (_random.OneIn(3) ? GrantAsync(file, chunk) : ChangeViewAsync(file, chunk, accused: 0));
+                await (_random.Chance(_cluster.Regrants) ? GrantAsync(file, chunk) : ChangeViewAsync(file, chunk, accused: 0));
             }
             finally
             {

@@ -54,6 +54,9 @@ internal sealed class SimulatedCluster
     /// <summary>What a disk is like when nothing is wrong with it.</summary>
     public DiskFaults UsualDisk { get; set; } = DiskFaults.None;
 
+    /// <inheritdoc cref="Runs.RunPlan.Regrants"/>
+    public double Regrants { get; init; } = 0.25;
+
     /// <summary>Nothing bad happens any more.</summary>
     public bool IsHealed { get; private set; }
 
@@ -92,13 +95,13 @@ internal sealed class SimulatedCluster
         _ => [],
     };
 
-    /// <summary>With group durability a vote says what a loss of power leaves, and so does a promise.</summary>
+    /// <summary>With group durability a vote says what a loss of power leaves, and so does a promise, until its view begins.</summary>
     private void CheckVote(SimulatedCall call, IMessage reply)
     {
         var (handle, length) = reply switch
         {
             Vote { Status: VoteStatus.Voted } vote => (call.Request is PrepareRequest r ? r.Handle : ((NewViewRequest)call.Request).Handle, vote.Durable),
-            PromiseReply { Status: Status.Ok } promise => (((PromiseRequest)call.Request).Handle, promise.Tail),
+            PromiseReply { Status: Status.Ok } promise when promise.LastView < promise.Promised => (((PromiseRequest)call.Request).Handle, promise.Tail),
             _ => (0ul, 0u),
         };
         if (length > 0 && !ServerAt(call.Address).Disk.IsDurable(FileOf(new ChunkHandle(handle)), length))

@@ -104,14 +104,17 @@ internal static class Catalogue
         new("ballot-granted-twice", "A ballot serves one incarnation of a primary",
             new Edit(Replica, "if (ballot < _promised || request.Version <= _lastView.Version)", "if (ballot < _promised || request.Version < _lastView.Version)"))
         {
-            Circumstances = ["--master", "harsh", "--faults", "PowerFailServer,PowerFailServerInStep,KillServer", "--fault-count", "30"],
+            Circumstances = ["--master", "harsh", "--regrants", "95", "--replicas", "2", "--faults", "PowerFailServer,PowerFailServerInStep", "--fault-count", "30", "--flush-tail-ms", "1500"],
         },
 
         new("view-installed-twice", "A view is installed once; after that it only gets a vote",
             new Edit(Replica, "if (ballot == _lastView && !_suspect)", "if (ballot == _lastView && _stopped)")),
 
         new("abort-in-same-ballot", "What takes the place of frames that were cut has a higher ballot",
-            new Edit(Replica, "var ballot = _lastView.NextAttempt();", "var ballot = _lastView;")),
+            new Edit(Replica, "var ballot = _lastView.NextAttempt();", "var ballot = _lastView;"))
+        {
+            Circumstances = ["--faults", "FullDisk", "--fault-count", "40", "--record-bytes", "24", "--flush-tail-ms", "100"],
+        },
 
         new("in-doubt-dropped", "A new primary keeps what is in doubt in its log",
             new Edit(Replica,
@@ -134,7 +137,7 @@ internal static class Catalogue
         new("flush-of-a-cut-log", "A flush says nothing about a log that was cut and regrew meanwhile",
             new Edit(Replica, "if (flush.Generation == Log.Generation && flush.UpTo > Held)", "if (flush.UpTo > Held && flush.UpTo <= Log.Files.Length)"))
         {
-            Circumstances = ["--faults", "FullDisk,PowerFailServer,PowerFailAll,CutBothWays", "--fault-count", "30", "--flush-ms", "60"],
+            Circumstances = ["--master", "harsh", "--regrants", "5", "--late", "10", "--faults", "CutBothWays,CutOneWay", "--fault-count", "30", "--flush-tail-ms", "1000"],
         },
 
         new("scan-is-durable", "What a scan found is flushed before the first vote",

@@ -18,7 +18,8 @@ internal sealed class Circumstances
         var result = new Circumstances();
         for (int i = 0; i + 1 < arguments.Length; i++)
         {
-            if (arguments[i] is "--master" or "--clients" or "--durability" or "--replicas" or "--window" or "--faults" or "--fault-count" or "--flush-ms" or "--late")
+            if (arguments[i] is "--master" or "--clients" or "--durability" or "--replicas" or "--window" or "--faults" or "--fault-count" or "--flush-ms" or "--flush-tail-ms" or "--record-bytes"
+                or "--regrants" or "--late")
                 result._options.Add($"{arguments[i]} {arguments[i + 1]}");
         }
         result.ApplyTo(RunPlan.Draw(1));    // a value that cannot be read fails now
@@ -47,6 +48,11 @@ internal sealed class Circumstances
         "--window" => plan with { Window = Number(value) },
         "--faults" => plan with { Faults = [.. value.Split(',').Select(Enum.Parse<FaultKind>)] },
         "--fault-count" => plan with { FaultCount = Number(value) },
+        "--record-bytes" => plan with { MaxRecordLength = Number(value) },
+        // The harsh master repeats so many percent of its GRANTs where it would else change the view.
+        "--regrants" => plan with { Regrants = Number(value) / 100.0 },
+        // Every third flush takes up to so much longer than the others: it ends after those that began later.
+        "--flush-tail-ms" => plan with { Disk = plan.Disk with { Tail = 0.3, TailFlush = TimeSpan.FromMilliseconds(Number(value)) } },
         // Flushes take up to so long, all of them.
         "--flush-ms" => plan with { Disk = plan.Disk with { MaxFlush = TimeSpan.FromMilliseconds(Number(value)) } },
         // One message in so many is late by up to a second, or comes again then.

@@ -186,6 +186,9 @@ internal sealed class FaultInjector
         if (source == target)
             return;
         byte[] foreign = _unlucky.Disk.ReadAll(source);
+        // One without a frame looks like the log of a chunk to which nothing was appended: only the other replicas tell, and with memory durability they may have lost theirs.
+        if (!FrameHeader.TryRead(foreign, out _, out _))
+            return;
         Array.Resize(ref foreign, _unlucky.Disk.ReadAll(target).Length);
         _unlucky.Kill();
         _unlucky.WasHarmed = true;

@@ -38,7 +38,7 @@ internal sealed class RandomRun
         _plan = plan;
         _history = new History(_world);
         _random = _world.Random.Fork();
-        _cluster = new SimulatedCluster(_world, plan.Shape, plan.HarshMaster) { UsualDisk = plan.Disk };
+        _cluster = new SimulatedCluster(_world, plan.Shape, plan.HarshMaster) { UsualDisk = plan.Disk, Regrants = plan.Regrants };
         _cluster.Network.Faults = plan.Network;
     }
 

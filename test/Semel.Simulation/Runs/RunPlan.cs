@@ -82,6 +82,9 @@ internal sealed record RunPlan
     /// <summary>The real master, or one that replaces primaries for no reason (<see cref="HarshMaster"/>).</summary>
     public required bool HarshMaster { get; init; }
 
+    /// <summary>How often that one repeats its GRANT where it could change the view: a primary that was started anew may not have its ballot again.</summary>
+    public required double Regrants { get; init; }
+
     /// <summary>Writers and readers use the client library; or speak the protocol by themselves, without care.</summary>
     public required bool BareClients { get; init; }
 
@@ -174,6 +177,7 @@ internal sealed record RunPlan
             MaxRecordLength = random.Pick([100, 2000, 12_000]),
             BatchOneIn = random.Pick([0, 3, 10]),
             ThinkTime = random.OneIn(4) ? TimeSpan.Zero : interval * faults / records * (2 * random.NextDouble()),   // so that most faults meet work
+            Regrants = random.Pick([0.25, 0.25, 0.9]),
         };
         return WithPassingWriters(plan, seed);
     }
