@@ -133,8 +133,12 @@ internal sealed class AppendJudge(Replica replica, ChunkServerOptions options)
             : Verdict.Refuse(AppendStatus.Busy, $"Writer {writer} has batches in flight.");
     }
 
-    private static Verdict Fenced(WriterId writer, uint epoch, WriterEntry entry) =>
-        Verdict.Refuse(AppendStatus.Fenced, $"Epoch {entry.Epoch} of writer {writer} took over from epoch {epoch}.", entry.LastSequence);
+    /// <summary>The older incarnation may count on it that nothing of its own is sequenced any more: not before the INIT of the newer one is committed.</summary>
+    private Verdict Fenced(WriterId writer, uint epoch, WriterEntry entry)
+    {
+        string detail = $"Epoch {entry.Epoch} of writer {writer} took over from epoch {epoch}.";
+        return entry.InitOffset >= replica.Committed ? Verdict.Refuse(AppendStatus.Retry, detail) : Verdict.Refuse(AppendStatus.Fenced, detail, entry.LastSequence);
+    }
 
     private bool IsInFlight(in BatchPlace place) => place.ChunkIndex == Log.Chunk.Index && place.Offset >= replica.Committed;
 

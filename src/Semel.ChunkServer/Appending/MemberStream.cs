@@ -6,7 +6,7 @@ namespace Semel.ChunkServer.Appending;
 /// <summary>
 /// How far one secondary is, as its primary knows.
 /// <code>
-/// Installing --voted for the view--> Following --NEED_VIEW--> Installing
+/// Installing --voted for the view--> Following
 /// </code>
 /// </summary>
 internal sealed class MemberStream(ServerAddress server, ILink link, PeerPulse.Beat pulse)
@@ -58,12 +58,6 @@ internal sealed class MemberStream(ServerAddress server, ILink link, PeerPulse.B
     }
 
     public void Voted(uint durable) => Acked = Math.Max(Acked, durable);
-
-    public void MustInstall()
-    {
-        Following = false;
-        WantsFramesFrom = null;
-    }
 
     /// <summary>What was sent and not acknowledged goes again; the watermark too, for the message that carried it may be the one that was lost.</summary>
     public void Rewind() => (Next, ToldCommitted) = (Acked, 0);

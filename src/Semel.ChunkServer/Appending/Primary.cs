@@ -499,9 +499,10 @@ internal sealed class Primary
             case VoteStatus.Gap:
                 member.Next = Math.Min(vote.Durable, _replica.Log.Files.Length);
                 break;
-            case VoteStatus.NeedView:
-                member.MustInstall();
-                break;
+            case VoteStatus.NeedView when member.Following && IsActive:
+                // It may have forgotten what it voted for. A view is never installed twice: it is shown the log in a new ballot.
+                AbortReason = $"server {new ServerId(member.Server.ServerId)} may have forgotten what it voted for";
+                return;
             case VoteStatus.NeedFrames:
                 member.WantsFramesFrom = Math.Min(vote.Durable, _replica.Log.Files.Length);
                 member.OwingSince = now;
@@ -509,7 +510,7 @@ internal sealed class Primary
             case VoteStatus.VoteStale:
                 _replica.Post(new PrimaryReplaced(this));
                 return;
-            case VoteStatus.DiskFull when !_seal:
+            case VoteStatus.DiskFull when !_seal && IsActive:
                 AbortReason = $"server {new ServerId(member.Server.ServerId)}: {vote.Detail}";
                 return;
             case VoteStatus.VoteBusy:

@@ -38,7 +38,10 @@ internal sealed class WriterEntry
 
     public BatchPlace? Newest => PlaceCount == 0 ? null : Place(PlaceCount - 1);
 
-    public void Begin(uint epoch, long timeMs) => (Epoch, LastActiveMs) = (epoch, timeMs);
+    /// <summary>Where its last INIT is; null: in a chunk before this one.</summary>
+    public uint? InitOffset { get; private set; }
+
+    public void Begin(uint epoch, long timeMs, uint initOffset) => (Epoch, LastActiveMs, InitOffset) = (epoch, timeMs, initOffset);
 
     public void Add(in BatchPlace place)
     {
@@ -149,7 +152,7 @@ internal sealed class WriterTable
                     _writers[frame.Writer] = initialised = new WriterEntry();
                 }
                 Invariant.Holds(frame.Epoch > initialised.Epoch);
-                initialised.Begin(frame.Epoch, frame.TimeMs);
+                initialised.Begin(frame.Epoch, frame.TimeMs, frame.Offset);
                 return;
             case FrameKind.EvictWriter:
                 Invariant.Holds(_writers.Remove(frame.Writer));

@@ -399,9 +399,10 @@ internal sealed class Replica
             Vote(call, VoteStatus.VoteStale, _promised);
             return;
         }
-        if (ballot == _lastView && !_suspect)
+        if (ballot == _lastView)
         {
-            Vote(call, VoteStatus.Voted, ballot);       // never install a view twice
+            // Never install a view twice: the message may be from before a loss of power, and older than what was voted for since.
+            Vote(call, _suspect ? VoteStatus.NeedView : VoteStatus.Voted, ballot);
             return;
         }
         if (request.BaseDigest != Log.Files.Metadata.BaseDigest)
@@ -602,6 +603,7 @@ internal sealed class Replica
     /// </summary>
     private async ValueTask AbortAsync(Primary old)
     {
+        Invariant.Holds(old.IsActive);      // what is in doubt when a primary begins is nothing that it may cut
         var ballot = _lastView.NextAttempt();
         _services.Logger.Aborted(Handle, ballot, Committed, Log.Tail, old.AbortReason!);
         old.End();

@@ -27,7 +27,7 @@ internal static class Catalogue
         """,
         """
                         if (!known)
-                            (_writers[frame.Writer] = entry = new WriterEntry()).Begin(frame.Epoch, frame.TimeMs);
+                            (_writers[frame.Writer] = entry = new WriterEntry()).Begin(frame.Epoch, frame.TimeMs, frame.Offset);
                         entry!.Add(
         """);
 
@@ -102,13 +102,16 @@ internal static class Catalogue
         },
 
         new("ballot-granted-twice", "A ballot serves one incarnation of a primary",
-            new Edit(Replica, "if (ballot < _promised || request.Version <= _lastView.Version)", "if (ballot < _promised || request.Version < _lastView.Version)"))
+            new Edit(Replica, "if (ballot < _promised || request.Version <= _lastView.Version)", "if (ballot < _promised || request.Version < _lastView.Version)"),
+            // Two more fences: nobody may hold more than its primary has, and what follows a frame that differs does not fit.
+            new Edit(Primary, "case VoteStatus.Voted when vote.Ballot == Ballot.Value && vote.Durable <= _replica.Log.Files.Length:", "case VoteStatus.Voted when vote.Ballot == Ballot.Value:"),
+            new Edit(ReplicaLog, "var check = new FrameReader(frames, Tail, Chain);", "var check = new FrameReader(frames, Tail, chain: null);"))
         {
-            Circumstances = ["--master", "harsh", "--regrants", "95", "--replicas", "2", "--faults", "PowerFailServer,PowerFailServerInStep", "--fault-count", "30", "--flush-tail-ms", "1500"],
+            Circumstances = ["--master", "harsh", "--regrants", "95", "--replicas", "2", "--faults", "PowerFailServer", "--fault-count", "40", "--fault-ms", "10", "--flush-ms", "40"],
         },
 
         new("view-installed-twice", "A view is installed once; after that it only gets a vote",
-            new Edit(Replica, "if (ballot == _lastView && !_suspect)", "if (ballot == _lastView && _stopped)")),
+            new Edit(Replica, "        if (ballot == _lastView)\n", "        if (ballot == _lastView && _stopped)\n")),
 
         new("abort-in-same-ballot", "What takes the place of frames that were cut has a higher ballot",
             new Edit(Replica, "var ballot = _lastView.NextAttempt();", "var ballot = _lastView;"))
@@ -137,7 +140,7 @@ internal static class Catalogue
         new("flush-of-a-cut-log", "A flush says nothing about a log that was cut and regrew meanwhile",
             new Edit(Replica, "if (flush.Generation == Log.Generation && flush.UpTo > Held)", "if (flush.UpTo > Held && flush.UpTo <= Log.Files.Length)"))
         {
-            Circumstances = ["--master", "harsh", "--regrants", "5", "--late", "10", "--faults", "CutBothWays,CutOneWay", "--fault-count", "30", "--flush-tail-ms", "1000"],
+            Circumstances = ["--faults", "FullDisk", "--fault-count", "40", "--record-bytes", "32", "--window", "1", "--flush-tail-ms", "300"],
         },
 
         new("scan-is-durable", "What a scan found is flushed before the first vote",

@@ -18,7 +18,7 @@ internal sealed class Circumstances
         var result = new Circumstances();
         for (int i = 0; i + 1 < arguments.Length; i++)
         {
-            if (arguments[i] is "--master" or "--clients" or "--durability" or "--replicas" or "--window" or "--faults" or "--fault-count" or "--flush-ms" or "--flush-tail-ms" or "--record-bytes"
+            if (arguments[i] is "--master" or "--clients" or "--durability" or "--replicas" or "--window" or "--faults" or "--fault-count" or "--fault-ms" or "--flush-ms" or "--flush-tail-ms" or "--record-bytes"
                 or "--regrants" or "--late")
                 result._options.Add($"{arguments[i]} {arguments[i + 1]}");
         }
@@ -48,6 +48,7 @@ internal sealed class Circumstances
         "--window" => plan with { Window = Number(value) },
         "--faults" => plan with { Faults = [.. value.Split(',').Select(Enum.Parse<FaultKind>)] },
         "--fault-count" => plan with { FaultCount = Number(value) },
+        "--fault-ms" => plan with { FaultDuration = TimeSpan.FromMilliseconds(Number(value)) },
         "--record-bytes" => plan with { MaxRecordLength = Number(value) },
         // The harsh master repeats so many percent of its GRANTs where it would else change the view.
         "--regrants" => plan with { Regrants = Number(value) / 100.0 },

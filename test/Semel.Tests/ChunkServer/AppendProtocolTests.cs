@@ -370,6 +370,27 @@ public class AppendProtocolTests
     }
 
     [Fact]
+    public void Nobody_is_fenced_by_an_INIT_that_is_not_committed()
+    {
+        var cluster = new ScriptedCluster();
+        cluster.Run(async () =>
+        {
+            await cluster.CreateAsync();
+            await cluster.GrantAsync(0, 1);
+            await cluster.InitAsync(0, 5, 1);
+            cluster.Pause(1);
+            var newer = cluster.InitAsync(0, 5, 2);
+
+            await cluster.PassAsync(TimeSpan.FromMilliseconds(50));
+            Assert.Equal(AppendStatus.Retry, (await cluster.AppendAsync(0, 5, 1, 1, "old"))!.Status);
+            cluster.Resume(1);
+
+            Assert.Equal(AppendStatus.Committed, (await newer).Status);
+            Assert.Equal(AppendStatus.Fenced, (await cluster.AppendAsync(0, 5, 1, 1, "old"))!.Status);
+        });
+    }
+
+    [Fact]
     public void With_memory_durability_a_machine_that_lost_power_is_suspect()
     {
         var cluster = new ScriptedCluster();
@@ -429,12 +450,15 @@ public class AppendProtocolTests
             cluster.Kill(1, losePower: true);
             cluster.Start(1);
 
+            // The view that it had voted for is never installed again: a new attempt is, and ends the chunk.
             AppendReply? reply = null;
-            await cluster.UntilAsync(async () => (reply = await cluster.AppendAsync(0, 5, 1, 2, "again")) is { Status: AppendStatus.Committed });
+            await cluster.UntilAsync(async () => (reply = await cluster.AppendAsync(0, 5, 1, 2, "again")) is { Status: AppendStatus.Sealed });
             await cluster.PassAsync(TimeSpan.FromMilliseconds(100));
 
-            Assert.False((await cluster.InspectAsync(1))!.Report.Suspect);
-            Assert.Equal(["soft", "again"], await cluster.RecordsAsync(1));
+            var replica = (await cluster.InspectAsync(1))!.Report;
+            Assert.False(replica.Suspect);
+            Assert.Equal(1u, new Ballot(replica.LastView).Attempt);
+            Assert.Equal(["soft"], await cluster.RecordsAsync(1));
         });
     }
 
