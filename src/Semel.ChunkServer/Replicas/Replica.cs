@@ -172,7 +172,7 @@ internal sealed class Replica
         var call = what as IncomingCall;
         if (call is not null)
             Interlocked.Decrement(ref _queuedCalls);
-        if (_failure is not null && what is not (DeleteWanted or StopWanted))
+        if (_failure is not null && what is not (DeleteWanted or StopWanted or DistrustWanted))
         {
             AnswerGone(what);
             return;
@@ -868,7 +868,7 @@ internal sealed class Replica
         {
             (what as StopWanted)?.Stopped.TrySetResult();
             (what as DeleteWanted)?.Deleted.TrySetResult(false);
-            (what as DistrustWanted)?.Remembered.TrySetResult(false);
+            (what as DistrustWanted)?.Remembered.TrySetResult(_sealRecorded);
             return;
         }
         string detail = reason ?? (_failure is null ? $"The replica of chunk {Handle} is going away." : $"The replica of chunk {Handle} has failed: {_failure}");

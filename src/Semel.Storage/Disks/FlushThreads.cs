@@ -4,7 +4,7 @@ namespace Semel.Storage.Disks;
 /// The few threads of one disk that wait inside flushes, so that no thread of the pool does. Several flushes at a time, because the
 /// file system makes them durable together. A thread is started when a flush finds none free and ends when it had nothing to do for a while.
 /// </summary>
-/// <remarks>The queue is bounded by the open files: a file that has a flush waiting joins it (<see cref="RealDiskFile"/>).</remarks>
+/// <remarks>The queue is bounded by the open files: a file that has a flush waiting joins it (<see cref="FlushQueue"/>).</remarks>
 internal sealed class FlushThreads
 {
     private const int MaxThreads = 16;

@@ -74,8 +74,8 @@ public interface IDiskFile : IDisposable
     void Reserve(long offset, long length);
 
     /// <summary>
-    /// Makes everything that was written before the call durable, the length included (<c>fdatasync</c>). After a failure what is durable is unknown: the caller must not
-    /// flush the same file again and believe it.
+    /// Makes everything that was written before the call durable, the length included (<c>fdatasync</c>). Flushes of one open file run one after the other. After a failure what is durable
+    /// is unknown, and every later flush of it fails, too.
     /// </summary>
     ValueTask FlushAsync();
 

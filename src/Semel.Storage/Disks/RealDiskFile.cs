@@ -1,17 +1,14 @@
 using Microsoft.Win32.SafeHandles;
-using Semel.Protocol;
 
 namespace Semel.Storage.Disks;
 
 /// <summary>
 /// A file of a <see cref="RealDisk"/>. Reads and writes are plain calls on the caller's thread (they end in the page cache); flushes wait on the disk's own
-/// threads. A flush that has not begun yet takes every later caller along: at most one runs and one waits per file.
+/// threads, one at a time.
 /// </summary>
 internal sealed class RealDiskFile(SafeFileHandle handle, string path, FlushThreads threads) : IDiskFile
 {
-    private readonly Lock _gate = new();
-    private TaskCompletionSource? _waitingFlush;   // guarded by _gate; queued and not begun
-    private IOException? _failedFlush;             // guarded by _gate; set once
+    private readonly FlushQueue _flushes = new(path, threads, () => Flush(handle, path));
 
     public long Length => RandomAccess.GetLength(handle);
 
@@ -64,60 +61,15 @@ internal sealed class RealDiskFile(SafeFileHandle handle, string path, FlushThre
             LinuxCalls.WillNotNeed(handle, offset, length);
     }
 
-    public ValueTask FlushAsync()
-    {
-        lock (_gate)
-        {
-            if (_failedFlush is { } failed)
-                return ValueTask.FromException(AlreadyFailed(failed));
-            if (_waitingFlush is null)
-            {
-                _waitingFlush = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-                threads.Queue(RunFlush);
-            }
-            return new ValueTask(_waitingFlush.Task);
-        }
-    }
-
-    private void RunFlush()
-    {
-        TaskCompletionSource flush;
-        IOException? failed;
-        lock (_gate)
-        {
-            Invariant.Holds(_waitingFlush is not null);
-            flush = _waitingFlush;
-            _waitingFlush = null;
-            failed = _failedFlush;
-        }
-        if (failed is not null)
-        {
-            flush.SetException(AlreadyFailed(failed));
-            return;
-        }
-        try
-        {
-            if (OperatingSystem.IsLinux())
-                LinuxCalls.FlushData(handle, path);
-            else
-                RandomAccess.FlushToDisk(handle);
-            flush.SetResult();
-        }
-        catch (IOException e)
-        {
-            lock (_gate)
-                _failedFlush ??= e;
-            flush.SetException(e);
-        }
-        catch (ObjectDisposedException e)
-        {
-            flush.SetException(e);
-        }
-    }
-
-    /// <summary>The kernel reports a lost write once and forgets it: a second flush would succeed and mean nothing.</summary>
-    private IOException AlreadyFailed(IOException failed) =>
-        new($"An earlier flush of {path} failed, so nobody knows which of its bytes are durable. Restart the server; it reads the file again.", failed);
+    public ValueTask FlushAsync() => _flushes.FlushAsync();
 
     public void Dispose() => handle.Dispose();
+
+    private static void Flush(SafeFileHandle handle, string path)
+    {
+        if (OperatingSystem.IsLinux())
+            LinuxCalls.FlushData(handle, path);
+        else
+            RandomAccess.FlushToDisk(handle);
+    }
 }
