@@ -568,7 +568,14 @@ internal sealed class Primary
         if (_replica.IsSealed && !_sealReported)
         {
             _sealReported = true;
-            _ = ReportSealAsync();
+            _ = ReportSealAsync(new SealedRequest
+            {
+                Handle = _replica.Handle.Value,
+                Version = Ballot.Version,
+                Sender = _services.Self().Value,
+                Length = _replica.Log.Tail,
+                BaseDigest = WriterTable.DigestOf(_replica.Log.Table.ToBase()),
+            });
         }
         while (_parked.TryPeek(out var parked) && AbortReason is null && TrySettle(parked))
             _parked.Dequeue();
@@ -662,17 +669,8 @@ internal sealed class Primary
     }
 
     /// <summary>Tells the master until it has heard it: only then can the file's next chunk exist.</summary>
-    private async Task ReportSealAsync()
+    private async Task ReportSealAsync(SealedRequest request)
     {
-        var log = _replica.Log;
-        var request = new SealedRequest
-        {
-            Handle = _replica.Handle.Value,
-            Version = Ballot.Version,
-            Sender = _services.Self().Value,
-            Length = log.Tail,
-            BaseDigest = WriterTable.DigestOf(log.Table.ToBase()),
-        };
         while (!_ended.IsCancellationRequested)
         {
             var result = await _services.Master.CallAsync(MessageKind.Sealed, request, Payload.Empty, TimeSpan.FromSeconds(5), _ended.Token);

@@ -27,8 +27,6 @@ internal sealed class Lineage
             _stretches.RemoveAt(_stretches.Count - 1);
     }
 
-    public void Clear() => _stretches.Clear();
-
     /// <summary>Length of the common prefix of this log and another one.</summary>
     public uint CommonPrefix(uint tail, IReadOnlyList<(Ballot Ballot, uint Start)> other, uint otherTail)
     {

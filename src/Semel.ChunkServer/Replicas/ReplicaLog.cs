@@ -15,7 +15,7 @@ internal sealed class ReplicaLog
 {
     private const int ScanBlockBytes = 1 << 20;
 
-    private readonly Lineage _lineage = new();
+    private Lineage _lineage = new();
     private readonly List<FrameHeader> _verified = [];  // of the block that is being appended
 
     private WriterTable? _table;    // null: a sealed log that nobody has asked for more than its bytes yet
@@ -171,21 +171,20 @@ internal sealed class ReplicaLog
         Generation++;
         if (length == Tail && Files.Length == Tail)
             return;
-        Files.Cut(length);
         Refold(length);
+        Files.Cut(length);
     }
 
+    /// <summary>Reads the frames below <paramref name="length"/> again. Should they have rotted, nothing has changed here.</summary>
     private void Refold(uint length)
     {
-        bool read = WriterTable.TryRead(Files.BaseBytes, out _table, out _);
-        Invariant.Holds(read);
-        Tail = 0;
-        Chain = FrameHeader.ChainSeed(Chunk.Handle);
-        EndsInSeal = false;
-        _lineage.Clear();
-        Fold(length, out string? fault);
-        if (Tail != length)
+        var again = OfEmpty(Files);
+        again.Fold(length, out string? fault);
+        if (again.Tail != length)
             throw new IOException($"Chunk {Chunk.Handle}: frames that verified before do not any more: {fault}");
+        (_table, _lineage) = (again._table, again._lineage);
+        (Tail, Chain, EndsInSeal) = (again.Tail, again.Chain, again.EndsInSeal);
+        CommittedHint = Math.Max(CommittedHint, again.CommittedHint);
     }
 
     public uint CommonPrefix(IReadOnlyList<(Ballot Ballot, uint Start)> other, uint otherTail)

@@ -39,7 +39,7 @@ internal sealed class Heartbeats(
         foreach (var report in request.Chunks)
         {
             if (server.Report is { } page)
-                Note(page, report);
+                Note(server, page, report);
             garbage.Take(server, report);
         }
         if (request.ReportComplete && server.Report is { } full)
@@ -55,12 +55,16 @@ internal sealed class Heartbeats(
     private static bool IsExpected(KnownServer server, ulong sequence) =>
         server.Report is null ? sequence <= server.Sequence + MaxSequenceStep : sequence <= server.Sequence + 1;
 
-    private void Note(FullReport full, ChunkReport report)
+    private void Note(KnownServer server, FullReport full, ChunkReport report)
     {
         full.Seen.Add(report.Handle);
-        if (services.State.FindChunk(new ChunkHandle(report.Handle)) is not { IsSealed: false } chunk || new Ballot(report.LastView).Version != chunk.Version)
+        if (services.State.FindChunk(new ChunkHandle(report.Handle)) is not { IsSealed: false } chunk)
             return;
-        if (report.Primary)
+        if (report.Suspect && chunk.Members.Contains(server.Id))
+            full.Unsettled.Add(report.Handle);
+        else if (new Ballot(report.LastView).Version != chunk.Version)
+            return;
+        else if (report.Primary)
             full.Primaries.Add(report.Handle);
         else if (report.Committed < report.Tail)
             full.Unsettled.Add(report.Handle);

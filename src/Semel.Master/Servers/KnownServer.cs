@@ -85,7 +85,7 @@ internal sealed record FullReport(ulong HandlesEnd, IReadOnlySet<ulong> BeingMad
     /// <summary>Chunks of which the server named itself active primary.</summary>
     public HashSet<ulong> Primaries { get; } = [];
 
-    /// <summary>Open chunks of which the server cannot know whether the end of its log is committed.</summary>
+    /// <summary>Open chunks of which the server cannot know whether the end of its log is committed, or may have forgotten it.</summary>
     public SortedSet<ulong> Unsettled { get; } = [];
 
     /// <summary>The report would name the chunk if the server had it.</summary>

@@ -163,6 +163,21 @@ public sealed class ReplicaLogTests : IDisposable
         Assert.Equal([(First, 0u)], log.Lineage);
     }
 
+    [Fact]
+    public async Task A_sealed_log_that_rotted_stays_as_it_was_when_its_table_is_wanted()
+    {
+        byte[] frames = new LogBuilder(Chunk.Handle).Init(1, 1, First).Data(1, 1, 1, First, 0, "a").Seal(First).Bytes;
+        frames[FrameHeader.Size + FrameHeader.Size + 1] ^= 1;
+        await WriteAsync(frames, isSealed: true);
+        var log = Scan(out _);
+
+        Assert.Throws<IOException>(() => log.Table);
+
+        Assert.Equal((uint)frames.Length, log.Tail);
+        Assert.True(log.EndsInSeal);
+        Assert.Throws<IOException>(() => log.Table);
+    }
+
     private async Task WriteAsync(byte[] frames, bool isSealed = false)
     {
         using var files = await ChunkFiles.CreateAsync(_disk, Chunk, []);

@@ -192,7 +192,8 @@ public sealed class DiskTests
             test._disk.FailFlush = _ => true;
             Assert.ThrowsAny<IOException>(() => test.Flush(file));
             test._disk.FailFlush = null;
-            test.Flush(file);
+            Assert.ThrowsAny<IOException>(() => test.Flush(file));      // the open file remembers
+            test.Flush(test._view.Open("f", create: false));
 
             test.PowerFail();
 
