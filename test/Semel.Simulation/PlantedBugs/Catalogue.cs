@@ -137,12 +137,6 @@ internal static class Catalogue
         new("vote-before-flush", "A vote says that the frames are durable",
             new Edit(Replica, "        if (InMemory)\n        {\n            Held = Log.Files.Length;", "        {\n            Held = Log.Files.Length;")),
 
-        new("flush-of-a-cut-log", "A flush says nothing about a log that was cut and regrew meanwhile",
-            new Edit(Replica, "if (flush.Generation == Log.Generation && flush.UpTo > Held)", "if (flush.UpTo > Held && flush.UpTo <= Log.Files.Length)"))
-        {
-            Circumstances = ["--faults", "FullDisk", "--fault-count", "40", "--record-bytes", "32", "--window", "1", "--flush-tail-ms", "300"],
-        },
-
         new("scan-is-durable", "What a scan found is flushed before the first vote",
             new Edit(Replica, "await Log.Files.MakeDurableAsync(Committed);", "await ValueTask.CompletedTask;"))
         {
