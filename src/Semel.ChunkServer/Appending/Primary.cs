@@ -220,13 +220,18 @@ internal sealed class Primary
         return true;
     }
 
-    /// <summary>Idle writers may be forgotten. Those for whom there is no room in the chunk now are asked about again when it matters.</summary>
+    /// <summary>Idle writers may be forgotten. A chunk without room for that is ended: the others are forgotten in the next one, when it matters.</summary>
     public void TakeExpired(WritersExpired answer)
     {
         foreach (var (writer, epoch) in _eviction.Take(answer))
         {
-            if (!IsActive || _seal || _replica.Log.EndsInSeal || AbortReason is not null || !HasSpace(FrameHeader.Size) || HasTooMuchInFlight(FrameHeader.Size))
+            if (!IsActive || _seal || _replica.Log.EndsInSeal || AbortReason is not null || HasTooMuchInFlight(FrameHeader.Size))
                 return;
+            if (!HasSpace(FrameHeader.Size))
+            {
+                SealSoon();
+                return;
+            }
             if (!_group.HasRoom(FrameHeader.Size))
                 WriteGroup();
             if (AbortReason is null)

@@ -61,6 +61,30 @@ public sealed class ForgettingWritersTests
         Assert.True(end is WriterExpiredException || end.InnerException is WriterExpiredException, end.ToString());
     }, Small);
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(24)]
+    [InlineData(56)]
+    public void A_writer_gives_its_place_also_where_the_chunk_has_no_room_to_say_so(int left) => Scenario.Play(async s =>
+    {
+        var app = s.NewClient();
+        await app.Create("/log");
+        var writers = new List<ScenarioWriter>();
+        for (int i = 0; i < 3; i++)
+            writers.Add(await app.OpenWriter("/log", $"w{i}"));
+        for (int i = 0; i < 5; i++)
+            await writers[0].Append(new string('x', 12_000));
+        await writers[0].Append(new string('y', 820 - left));      // the chunk, less its reserve for the SEAL, is full but for so many bytes
+        long chunks = (await app.Do(client => client.StatAsync("/log"))).Chunks;
+        await s.Delay(11_000);
+
+        var late = await app.OpenWriter("/log", "late");
+        await late.Append("of late");
+
+        Assert.Equal("of late", (await s.Records("/log")).Last());
+        Assert.Equal(chunks + 1, (await app.Do(client => client.StatAsync("/log"))).Chunks);
+    }, Small);
+
     [Fact]
     public void A_forgotten_writer_is_told_and_appends_nothing_twice() => Scenario.Play(async s =>
     {
