@@ -1,4 +1,5 @@
 using Semel.Protocol.Frames;
+using Semel.Protocol.Identity;
 using Semel.Simulation.Cluster;
 using Semel.Simulation.Disk;
 using Semel.Simulation.Kernel;
@@ -187,7 +188,8 @@ internal sealed class FaultInjector
             return;
         byte[] foreign = _unlucky.Disk.ReadAll(source);
         // One without a frame looks like the log of a chunk to which nothing was appended: only the other replicas tell, and with memory durability they may have lost theirs.
-        if (!FrameHeader.TryRead(foreign, out _, out _))
+        // And one that was exchanged before may be an older copy of the target itself, which looks like a torn tail.
+        if (!FrameHeader.TryRead(foreign, out var first, out _) || first.Chain == FrameHeader.ChainSeed(HandleOf(target)))
             return;
         Array.Resize(ref foreign, _unlucky.Disk.ReadAll(target).Length);
         _unlucky.Kill();
@@ -195,6 +197,8 @@ internal sealed class FaultInjector
         _unlucky.Disk.Put(target, foreign);
         Later(_unlucky.Start);
     }
+
+    private static ChunkHandle HandleOf(string file) => new(ulong.Parse(Path.GetFileNameWithoutExtension(file), System.Globalization.NumberStyles.HexNumber, System.Globalization.CultureInfo.InvariantCulture));
 
     private void Restore()
     {
