@@ -18,6 +18,9 @@ internal sealed class BareWriter(SimulatedProcess process, IWire wire, string ma
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(250);
 
     private readonly SortedDictionary<ulong, Batch> _unacked = [];
+    /// <summary>Far below the time that a run allows for its end.</summary>
+    private static readonly TimeSpan LongestThought = TimeSpan.FromSeconds(20);
+
     private readonly SimulatedRandom _random = process.Random.Fork();
     private ulong _writer;
     private uint _epoch;
@@ -49,10 +52,12 @@ internal sealed class BareWriter(SimulatedProcess process, IWire wire, string ma
                 if (!_settled)
                     break;
                 if (plan.ThinkTime > TimeSpan.Zero)
-                    await Task.Delay(_random.Between(TimeSpan.Zero, plan.ThinkTime * plan.Window * 2), process.Time);
+                    await Task.Delay(_random.Between(TimeSpan.Zero, Least(plan.ThinkTime * plan.Window * 2, LongestThought)), process.Time);
             }
         }
     }
+
+    private static TimeSpan Least(TimeSpan one, TimeSpan other) => one < other ? one : other;
 
     private async Task RegisterAsync()
     {
