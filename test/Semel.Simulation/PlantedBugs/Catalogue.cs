@@ -98,7 +98,7 @@ internal static class Catalogue
                 "        if (ballot < _promised)\n            Vote(call, VoteStatus.VoteStale, _promised);\n        else if (ballot != _lastView || _suspect)\n",
                 "        if (_suspect)\n"))
         {
-            Circumstances = ["--master", "harsh", "--late", "20"],
+            Circumstances = ["--master", "harsh", "--late", "5", "--regrants", "20", "--faults", "PauseServer,CutBothWays,Isolate,CutOneWay", "--fault-count", "30"],
         },
 
         new("ballot-granted-twice", "A ballot serves one incarnation of a primary",
