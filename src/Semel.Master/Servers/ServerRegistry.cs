@@ -40,6 +40,10 @@ internal sealed class ServerRegistry
 
     public bool IsAlive(ServerId id) => _servers.TryGetValue(id, out var server) && server.IsAlive;
 
+    /// <summary>The master has just started and has not heard of it yet.</summary>
+    public bool MayStillCome(ServerId id) => _servers.TryGetValue(id, out var server) && server.Presence == ServerPresence.Absent
+        && _services.Since(_startedAt) < _services.Options.DeadAfter / 2;
+
     /// <summary>It was silent for too long; also when it has not registered within that time since the master started.</summary>
     public bool IsDead(ServerId id) => !_servers.TryGetValue(id, out var server) || server.Presence == ServerPresence.Dead
         || (server.Presence == ServerPresence.Absent && _services.Since(_startedAt) > _services.Options.DeadAfter);

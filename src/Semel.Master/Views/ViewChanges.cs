@@ -114,6 +114,7 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         try
         {
             await Task.Yield();
+            await MembersArrivedAsync(chunk);
             int attempts = 0;
             for (var pause = FirstPause; !IsOver(chunk); pause = Longer(pause))
             {
@@ -144,6 +145,16 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         {
             _running.Remove(chunk.Handle.Value);
         }
+    }
+
+    /// <summary>
+    /// After a start of the whole cluster its servers come one by one. Waiting a moment for all of them keeps chunks from being ended, and copied again, because a member was
+    /// not among the first.
+    /// </summary>
+    private async Task MembersArrivedAsync(Chunk chunk)
+    {
+        while (!IsOver(chunk) && chunk.Members.Any(servers.MayStillCome))
+            await servers.Changed.WaitAsync(FirstPause, services.Time, services.Stopping);
     }
 
     /// <summary>

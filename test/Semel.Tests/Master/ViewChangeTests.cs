@@ -189,6 +189,41 @@ public sealed class ViewChangeTests
     });
 
     [Fact]
+    public void After_a_start_of_everything_a_view_change_waits_a_moment_for_all_members() => Run(async (m, chunk, primary, others) =>
+    {
+        foreach (var server in others.Append(primary))
+            server.Die();
+        var back = others.Append(primary).Select(server => server.StartAnew()).ToArray();
+        await m.RestartAsync();
+
+        await back[2].RegisterAsync();      // the primary
+        await back[0].RegisterAsync();
+        await m.PassAsync(TimeSpan.FromMilliseconds(500));
+        Assert.Equal(1UL, m.ChunkOf(chunk).Version);
+        await back[1].RegisterAsync();
+        await m.UntilAsync(() => m.ChunkOf(chunk).Version == 2);
+
+        Assert.Equal(3, m.ChunkOf(chunk).Members.Length);
+    });
+
+    [Fact]
+    public void After_a_start_of_everything_a_member_that_stays_away_is_not_waited_for() => Run(async (m, chunk, primary, others) =>
+    {
+        foreach (var server in others.Append(primary))
+            server.Die();
+        PlayedServer[] back = [primary.StartAnew(), others[0].StartAnew()];
+        await m.RestartAsync();
+        long began = m.World.NowNs;
+
+        foreach (var server in back)
+            await server.RegisterAsync();
+        await m.UntilAsync(() => m.ChunkOf(chunk).Version == 2);
+
+        Assert.Equal(2, m.ChunkOf(chunk).Members.Length);
+        Assert.InRange(TimeSpan.FromTicks((m.World.NowNs - began) / 100), TimeSpan.Zero, m.Options.DeadAfter);
+    });
+
+    [Fact]
     public void A_primary_that_forgot_that_it_is_one_is_replaced_once_its_report_is_complete() => Run(async (m, chunk, primary, others) =>
     {
         var report = new ChunkReport { Handle = chunk.Handle, Promised = Ballot.OfVersion(1).Value, LastView = Ballot.OfVersion(1).Value };
