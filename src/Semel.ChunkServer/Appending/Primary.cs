@@ -49,8 +49,8 @@ internal sealed class Primary
     private readonly List<Waiter> _attached = [];           // repeated calls that share the fate of a frame in flight
     private readonly Queue<IncomingCall> _parked = new();   // bounded by the replica's queue limit
     private readonly CancellationTokenSource _ended = new();
+    private readonly RecentGroups _recent = new();
     private FrameGroup _group = new();                      // being filled
-    private FrameGroup _lastGroup = new();                  // the last one that went to the disk
     private ITimer? _timer;
     private long? _timerDue;                                // timestamp
     private int _lateTicks;                                 // in a row
@@ -113,7 +113,7 @@ internal sealed class Primary
         while (_parked.TryDequeue(out var call))
             Answer(call, AppendStatus.Retry);
         _group.Clear();
-        _lastGroup.Clear();
+        _recent.Clear();
     }
 
     /// <summary>The writer's last committed sequence; 0: none.</summary>
@@ -365,8 +365,8 @@ internal sealed class Primary
             return;
         }
         _replica.FramesWereWritten();
-        (_group, _lastGroup) = (_lastGroup, _group);
-        _group.Clear();
+        _recent.Add(_group);
+        _group = _recent.Next();
         foreach (var member in _secondaries)
             Send(member);
         if (_replica.InMemory)
@@ -394,9 +394,8 @@ internal sealed class Primary
     private void SendPrepare(MemberStream member)
     {
         uint from = member.Next;
-        var frames = from == _lastGroup.Start && !_lastGroup.IsEmpty && _lastGroup.End == _replica.Log.Files.Length
-            ? _lastGroup.Share()
-            : FramesFrom(from);
+        if (!_recent.TryShare(from, out var frames))
+            frames = FramesFrom(from);
         member.Next = from + (uint)frames.Length;
         member.ToldCommitted = _replica.Committed;
         _ = CallAsync(member, MessageKind.Prepare, new PrepareRequest
@@ -542,13 +541,15 @@ internal sealed class Primary
     /// <summary>The watermark is what every member holds; whoever waited below it is answered.</summary>
     private void Advance()
     {
-        uint held = _replica.Held;
+        uint held = uint.MaxValue;
         foreach (var member in _secondaries)
         {
             if (!member.Following)
                 return;
             held = Math.Min(held, member.Acked);
         }
+        _recent.DropBelow(held);
+        held = Math.Min(held, _replica.Held);
         if (!IsActive)
         {
             if (held < _replica.Log.Tail)

@@ -60,7 +60,10 @@ public interface IDiskFile : IDisposable
     /// <summary>Reads up to <c>target.Length</c> bytes; fewer only at the file's end.</summary>
     int Read(long offset, Span<byte> target);
 
-    /// <summary>Writes all bytes, growing the file. On an exception any part may have been written.</summary>
+    /// <summary>
+    /// Writes all bytes, growing the file. On an exception any part may have been written. Bulk data need not stay in the page cache: a disk may begin to write it at once
+    /// and give its memory to what comes next.
+    /// </summary>
     /// <exception cref="DiskFullException">No space.</exception>
     void Write(long offset, ReadOnlySpan<byte> source);
 

@@ -10,6 +10,7 @@ internal static partial class LinuxCalls
     private const int CloseOnExec = 0x80000; // O_RDONLY | O_CLOEXEC; without O_DIRECTORY, whose number differs between processors
 
     private const int DontNeed = 4;          // POSIX_FADV_DONTNEED
+    private const int DontCache = 0x80;      // RWF_DONTCACHE, Linux 6.14
 
     private const int Interrupted = 4;       // EINTR
     private const int NoSuchCall = 38;       // ENOSYS
@@ -32,6 +33,35 @@ internal static partial class LinuxCalls
             ThrowUnlessInterrupted($"Reserving {length} bytes at {offset} in {path}");
         }
         return true;
+    }
+
+    /// <summary>
+    /// Writes, has the disk begin with the bytes at once, and gives their memory back as soon as it has them. Returns how many were written: fewer than all where the file
+    /// system or the kernel cannot do that, or when something failed, which an ordinary write of the rest will meet, too.
+    /// </summary>
+    public static unsafe int WriteOnward(SafeFileHandle file, long offset, ReadOnlySpan<byte> source)
+    {
+        int done = 0;
+        try
+        {
+            fixed (byte* first = source)
+            {
+                while (done < source.Length)
+                {
+                    var rest = new IoVector(first + done, (nuint)(source.Length - done));
+                    nint written = pwritev2(file, &rest, 1, offset + done, DontCache);
+                    if (written > 0)
+                        done += (int)written;
+                    else if (written == 0 || Marshal.GetLastPInvokeError() != Interrupted)
+                        break;
+                }
+            }
+        }
+        catch (EntryPointNotFoundException)
+        {
+            // A C library without the call.
+        }
+        return done;
     }
 
     /// <summary>Clean pages of the range leave the page cache. A hint, so a failure is none.</summary>
@@ -62,6 +92,15 @@ internal static partial class LinuxCalls
         if (error != Interrupted)
             throw DiskErrors.Of(error, $"{action} failed: {Marshal.GetPInvokeErrorMessage(error)}.");
     }
+
+    private readonly unsafe struct IoVector(byte* start, nuint length)
+    {
+        public readonly byte* Start = start;
+        public readonly nuint Length = length;
+    }
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static unsafe partial nint pwritev2(SafeFileHandle file, IoVector* vectors, int count, long offset, int flags);
 
     [LibraryImport("libc")]
     private static partial int posix_fadvise(SafeFileHandle file, long offset, long length, int advice);

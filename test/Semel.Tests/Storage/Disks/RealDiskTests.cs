@@ -30,6 +30,42 @@ public sealed class RealDiskTests : IDisposable
         Assert.Equal(6, again.Length);
     }
 
+    /// <summary>Long writes take another way to the disk than short ones; where the file system does not know it, the ordinary one.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Long_and_short_writes_at_any_place_make_one_file(bool inMemory)
+    {
+        const string memory = "/dev/shm";
+        string? root = !inMemory ? _directory["long"] : Directory.Exists(memory) ? Path.Join(memory, $"semel-test-{Guid.NewGuid():n}") : null;
+        Assert.SkipWhen(root is null, $"There is no {memory} here.");
+        try
+        {
+            var random = new Random(7);
+            var disk = new RealDisk(root!);
+            using var file = disk.Open("a", create: true);
+            var expected = new List<byte>();
+            foreach (int length in (int[])[10, 65_536, 65_535, 300_001, 1, 1 << 20, 4_096, 70_000, 4_095, 65_537, 131_072])
+            {
+                var bytes = new byte[length];
+                random.NextBytes(bytes);
+                file.Write(expected.Count, bytes);
+                expected.AddRange(bytes);
+            }
+            await file.FlushAsync();
+
+            using var again = disk.Open("a", create: false);
+            var read = new byte[expected.Count + 1];
+            Assert.Equal(expected.Count, again.Read(0, read));
+            Assert.Equal(expected, read[..^1]);
+        }
+        finally
+        {
+            if (Directory.Exists(root))
+                Directory.Delete(root, recursive: true);
+        }
+    }
+
     [Fact]
     public void Creating_a_file_that_exists_is_refused()
     {
