@@ -27,6 +27,7 @@ public sealed class BenchTests
     [InlineData("--batch", "10")]
     [InlineData("--in-flight", "1", "--writers", "4", "--files", "2")]
     [InlineData("--rate", "20000", "--batch", "4")]
+    [InlineData("--known-writers", "100", "--files", "2")]
     public async Task The_last_line_of_a_benchmark_is_one_JSON_object(params string[] arguments)
     {
         var root = await MeasureAsync(["bench", "append", "--records", "2000", "--size", "100", .. arguments]);

@@ -29,11 +29,12 @@ internal static class BenchCommand
         var delivery = new Option<string>("--delivery") { HelpName = "exactly-once|at-least-once", Description = "With or without sequence numbers.", DefaultValueFactory = _ => "exactly-once" };
         delivery.AcceptOnlyFromAmong("exactly-once", "at-least-once");
         var batch = Parsing.Number("--batch", 1, 1, RecordBatch.MaxRecords, "Records that are appended as one atomic batch.");
+        var known = Parsing.Number("--known-writers", 0, 0, 9_900, "Writers that each file of a run knows already and that append nothing.");
         var command = new Command("append",
-            "Measure appends. Without --master it starts a temporary cluster of processes (a master, three chunk servers) and removes it.") { files, delivery, batch };
+            "Measure appends. Without --master it starts a temporary cluster of processes (a master, three chunk servers) and removes it.") { files, delivery, batch, known };
         load.AddTo(command);
         return run.Runs(command, async context => await new AppendBench(context, load.Read(
-            context, (int)context.Get(files), context.Get(delivery) == "exactly-once" ? Delivery.ExactlyOnce : Delivery.AtLeastOnce, (int)context.Get(batch), readers: 0)).RunAsync());
+            context, (int)context.Get(files), context.Get(delivery) == "exactly-once" ? Delivery.ExactlyOnce : Delivery.AtLeastOnce, (int)context.Get(batch), (int)context.Get(known), readers: 0)).RunAsync());
     }
 
     private static Command Tail(VerbRunner run)
@@ -44,7 +45,7 @@ internal static class BenchCommand
             "Measure how fast records reach readers that follow the file, and what the readers cost the writers: each run is made without and with them.") { readers };
         load.AddTo(command);
         return run.Runs(command, async context =>
-            await new AppendBench(context, load.Read(context, 1, Delivery.ExactlyOnce, 1, (int)context.Get(readers))).RunAsync());
+            await new AppendBench(context, load.Read(context, 1, Delivery.ExactlyOnce, 1, 0, (int)context.Get(readers))).RunAsync());
     }
 
     private static Command OfMachine(VerbRunner run)
@@ -95,7 +96,7 @@ internal static class BenchCommand
         }
 
         /// <exception cref="CommandException">Options contradict each other.</exception>
-        public BenchOptions Read(CommandContext context, int files, Delivery delivery, int batch, int readers)
+        public BenchOptions Read(CommandContext context, int files, Delivery delivery, int batch, int knownWriters, int readers)
         {
             if (context.Get(_verify) && context.Get(_noVerify))
                 throw CommandException.Usage("--verify and --no-verify contradict each other. Choose one.");
@@ -115,7 +116,7 @@ internal static class BenchCommand
             int writers = (int)context.Get(_writers);
             var options = new BenchOptions(
                 records, duration, (int)context.Get(_size), writers, files, (int)context.Get(_replicas), context.Get(_durability), delivery, batch,
-                (int)(context.Get(_inFlight) ?? Math.Max(1, Math.Max(64, DefaultRecordsInFlight / writers) / batch)), context.Get(_rate), readers,
+                (int)(context.Get(_inFlight) ?? Math.Max(1, Math.Max(64, DefaultRecordsInFlight / writers) / batch)), context.Get(_rate), knownWriters, readers,
                 (uint)context.Get(_chunkSize), (int)context.Get(_chunkServers),
                 context.Get(_noWarmUp) ? TimeSpan.Zero : context.Get(_warmUp) ?? TimeSpan.FromSeconds(5), (int)context.Get(_runs),
                 context.Get(_verify) || (delivery is Delivery.ExactlyOnce && !context.Get(_noVerify)), context.Get(_machine), context.Get(_warmMemory),

@@ -9,11 +9,12 @@ namespace Semel.Cli.Commands.Bench;
 /// <param name="Duration">Not null: how long each run starts appends.</param>
 /// <param name="InFlight">Appends (of <paramref name="Batch"/> records) that each writer has under way at a time. No bound with a <paramref name="Rate"/>.</param>
 /// <param name="Rate">Records per second that are to be appended, whatever becomes of those before; null: a closed loop.</param>
+/// <param name="KnownWriters">Writers that each file knows already when the others begin, and that append nothing.</param>
 /// <param name="Readers">Readers that follow the file; each record then carries its time.</param>
 /// <param name="Master">An existing cluster; null: a temporary one of <paramref name="ChunkServers"/> processes.</param>
 /// <param name="WarmMemory">Bytes of free memory to be filled with pages that can be taken back, before anything else.</param>
 internal sealed record BenchOptions(
-    long Records, TimeSpan? Duration, int Size, int Writers, int Files, int Replicas, FileDurability Durability, Delivery Delivery, int Batch, int InFlight, double? Rate, int Readers,
+    long Records, TimeSpan? Duration, int Size, int Writers, int Files, int Replicas, FileDurability Durability, Delivery Delivery, int Batch, int InFlight, double? Rate, int KnownWriters, int Readers,
     uint ChunkSize, int ChunkServers, TimeSpan WarmUp, int Runs, bool Verify, bool Machine, long WarmMemory, string? Master)
 {
     /// <summary>Bytes at the start of a record that say when its append began.</summary>

@@ -54,7 +54,7 @@ internal sealed record RunShape(
 
 /// <summary>The last line of <c>--json</c>: figures are medians over the runs, latencies those of all runs together. The keys are API.</summary>
 internal sealed record BenchShape(
-    long Records, long Size, int Writers, int Files, int Replicas, string Durability, string Delivery, int Batch, int? InFlight, double? Rate,
+    long Records, long Size, int Writers, int Files, int Replicas, string Durability, string Delivery, int Batch, int KnownWriters, int? InFlight, double? Rate,
     double Seconds, double RecordsPerS, double MbPerS, double P50Us, double P99Us, double MaxUs, bool? Verified, CpuSeconds CpuS,
     CpuSeconds CpuSPerMillion, CpuSeconds? CpuSPerGib, long DiskWrittenBytes, double WarmUpS, Dictionary<string, Spread> Spread,
     LatencyShape LatencyUs, LatencyShape? LatenessUs, int? Readers, LatencyShape? EndToEndUs, BenchShape? WithoutReaders, double? AppendsKept,
@@ -135,7 +135,7 @@ internal sealed class BenchReport
         double gib = records * (double)options.Size / (1 << 30);
         return new BenchShape(
             records, options.Size, options.Writers, options.Files, options.Replicas, options.Durability.ToString().ToLowerInvariant(),
-            options.Delivery is Delivery.ExactlyOnce ? "exactly-once" : "at-least-once", options.Batch, options.Rate is null ? options.InFlight : null, options.Rate,
+            options.Delivery is Delivery.ExactlyOnce ? "exactly-once" : "at-least-once", options.Batch, options.KnownWriters, options.Rate is null ? options.InFlight : null, options.Rate,
             spread["seconds"].Median, spread["records_per_s"].Median, Math.Round(Spread.Of(runs.Select(r => r.MbPerS)).Median, 3),
             spread["p50_us"].Median, spread["p99_us"].Median, runs.Max(r => r.MaxUs), options.Verify ? true : null, cpu,
             cpu.Per(records / 1e6), gib == 0 ? null : cpu.Per(gib), (long)Spread.Of(results.Select(r => (double)r.Usage.Processes.Sum(p => p.DiskWrittenBytes))).Median,

@@ -12,6 +12,8 @@ internal sealed record RunResult(
 /// <summary>Appends to fresh files and measures that. In order: files, writers, readers; the measured appends; reading back. The files stay: to delete them would cost the next run.</summary>
 internal sealed class BenchRun(CommandContext context, BenchOptions options, SemelClient client, UsageMeter usage)
 {
+    private const int OpenedAtOnce = 64;
+
     /// <summary>How long readers may lag behind the last acknowledgement before they count as stuck.</summary>
     private static readonly TimeSpan ReaderPatience = TimeSpan.FromSeconds(30);
 
@@ -20,6 +22,8 @@ internal sealed class BenchRun(CommandContext context, BenchOptions options, Sem
     {
         var paths = Enumerable.Range(0, options.Files).Select(i => FormattableString.Invariant($"{directory}/file-{i}")).ToArray();
         var writers = await OpenAsync(paths);
+        foreach (string path in paths)
+            await MakeKnownAsync(path);
         var readers = Enumerable.Range(0, readerCount).Select(_ => new TailReader(client.Master, paths[0], options.Records, context.Time)).ToArray();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(context.Cancellation);
         var following = readers.Select(r => r.RunAsync(stop.Token)).ToArray();
@@ -78,6 +82,18 @@ internal sealed class BenchRun(CommandContext context, BenchOptions options, Sem
             long records = recordsEach ?? options.Records / options.Writers + (i < options.Records % options.Writers ? 1 : 0);
             return new BenchWriter(writer, path, records, options, context.Time);
         }));
+    }
+
+    /// <summary>Writers with a name: a file goes on knowing them when they are closed.</summary>
+    private async Task MakeKnownAsync(string path)
+    {
+        for (int begun = 0; begun < options.KnownWriters; begun += OpenedAtOnce)
+        {
+            var opened = await Task.WhenAll(Enumerable.Range(begun, Math.Min(OpenedAtOnce, options.KnownWriters - begun)).Select(i => client.OpenWriterAsync(
+                path, new WriterOptions { Name = FormattableString.Invariant($"known-{i}") }, context.Cancellation)));
+            foreach (var writer in opened)
+                await writer.DisposeAsync();
+        }
     }
 
     private async Task<bool> AllWithinAsync(Task[] tasks, TimeSpan patience)

@@ -3,7 +3,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Semel.Cli.Commands.Bench.Machine;
 
-/// <summary>What the disk of the temporary directory does at best: one thread, nothing else on the file.</summary>
+/// <summary>What the disk of the temporary directory does at best: nothing else on the files.</summary>
 internal static class DiskProbe
 {
     private const int RecordBytes = 100;
@@ -12,9 +12,9 @@ internal static class DiskProbe
     private static readonly TimeSpan Each = TimeSpan.FromMilliseconds(700);
 
     /// <summary>An append of 100 bytes and its <c>fdatasync</c>, over and over.</summary>
-    public static LatencyHistogram Flushes(string directory, TimeProvider time, CancellationToken cancellation)
+    public static LatencyHistogram Flushes(string directory, string name, TimeProvider time, CancellationToken cancellation)
     {
-        using var file = Create(directory, "flushes");
+        using var file = Create(directory, name);
         var record = new byte[RecordBytes];
         var latencies = new LatencyHistogram();
         long begin = time.GetTimestamp();
@@ -28,6 +28,11 @@ internal static class DiskProbe
         }
         return latencies;
     }
+
+    /// <summary>The same on several files at a time, each for itself: what the replicas of a chunk do to one disk that they share.</summary>
+    public static async Task<LatencyHistogram> FlushesAtOnceAsync(string directory, int files, TimeProvider time, CancellationToken cancellation) =>
+        LatencyHistogram.Sum(await Task.WhenAll(Enumerable.Range(0, files).Select(i => Task.Factory.StartNew(
+            () => Flushes(directory, FormattableString.Invariant($"flushes-{i}"), time, cancellation), cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default))));
 
     public static double SequentialMbPerS(string directory, TimeProvider time, CancellationToken cancellation)
     {
