@@ -37,7 +37,8 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
         (_options, _disk, _directory, _time, _logger) = (options, disk, directory, time, logger);
         _incarnation = (ulong)random.NextInt64(1, long.MaxValue);
         var services = new ReplicaServices(
-            options, wire, wire.LinkTo(options.MasterAddress), time, random, logger, () => Id ?? default, () => _directory.Generation, new PeerPulse(), r => _replicas.Changed(r.Handle));
+            options, wire, wire.LinkTo(options.MasterAddress), time, random, logger, () => Id ?? default, () => _directory.Generation, new PeerPulse(), r => _replicas.Changed(r.Handle),
+            new SealedTables(options.WritersInSealedTables));
         _maker = new ReplicaMaker(_replicas, services, disk);
     }
 

@@ -61,6 +61,9 @@ public sealed class ChunkServerOptions
     /// <summary>How old a copy of the data directory may be at most before the cluster notices that it was put back.</summary>
     internal TimeSpan GenerationInterval { get; set; } = TimeSpan.FromHours(1);
 
+    /// <summary>In the writer tables of sealed chunks that stay in memory, some 200 bytes each. See <see cref="Replicas.SealedTables"/>.</summary>
+    internal int WritersInSealedTables { get; set; } = 100_000;
+
     /// <exception cref="ValidationException">Names the setting, its value and its range.</exception>
     public void Validate() => Validator.ValidateObject(this, new ValidationContext(this), validateAllProperties: true);
 }

@@ -580,7 +580,7 @@ internal sealed class Primary
                 Version = Ballot.Version,
                 Sender = _services.Self().Value,
                 Length = _replica.Log.Tail,
-                BaseDigest = WriterTable.DigestOf(_replica.Log.Table.ToBase()),
+                BaseDigest = WriterTable.DigestOf(_replica.Log.NextBase),
             });
         }
         while (_parked.TryPeek(out var parked) && AbortReason is null && TrySettle(parked))

@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
-using System.Runtime.CompilerServices;
 using Semel.Protocol;
 using Semel.Protocol.Checksums;
 using Semel.Protocol.Frames;
@@ -20,7 +19,7 @@ internal sealed class WriterEntry
     /// <summary>Batches whose place is remembered. A client has fewer in flight, so a retry of any of them meets its result.</summary>
     public const int Window = 8;
 
-    private WindowOfPlaces _places;
+    private BatchPlace[] _places = [];      // grows up to the window: most of the writers that a file knows are idle
     private int _oldest;
 
     public uint Epoch { get; private set; }
@@ -34,7 +33,7 @@ internal sealed class WriterEntry
     public int PlaceCount { get; private set; }
 
     /// <summary>0 is the oldest remembered batch.</summary>
-    public BatchPlace Place(int index) => _places[(_oldest + index) % Window];
+    public BatchPlace Place(int index) => _places[(_oldest + index) % _places.Length];
 
     public BatchPlace? Newest => PlaceCount == 0 ? null : Place(PlaceCount - 1);
 
@@ -46,12 +45,16 @@ internal sealed class WriterEntry
     public void Add(in BatchPlace place)
     {
         LastActiveMs = place.TimeMs;
-        if (PlaceCount == Window)
-            _oldest = (_oldest + 1) % Window;
-        else
-            PlaceCount++;
-        _places[(_oldest + PlaceCount - 1) % Window] = place;
         LastSequence = place.LastSequence;
+        if (PlaceCount == Window)
+        {
+            _places[_oldest] = place;
+            _oldest = (_oldest + 1) % Window;
+            return;
+        }
+        if (PlaceCount == _places.Length)
+            Array.Resize(ref _places, Math.Clamp(2 * PlaceCount, 1, Window));
+        _places[PlaceCount++] = place;
     }
 
     /// <summary>The batch that holds the sequence, if it is remembered.</summary>
@@ -68,12 +71,6 @@ internal sealed class WriterEntry
     }
 
     internal void Restore(ulong lastSequence, uint epoch, long lastActiveMs) => (LastSequence, Epoch, LastActiveMs) = (lastSequence, epoch, lastActiveMs);
-
-    [InlineArray(Window)]
-    private struct WindowOfPlaces
-    {
-        private BatchPlace _first;
-    }
 }
 
 /// <summary>

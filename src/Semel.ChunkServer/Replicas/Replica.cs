@@ -269,6 +269,9 @@ internal sealed class Replica
             case SealConfirmed seal when Log.EndsInSeal && Log.Tail == seal.Length && _lastView.Version == seal.Version:
                 Commit(Math.Min(Log.Tail, Held));
                 break;
+            case TableUnneeded when _sealRecorded:
+                Log.ForgetTable();
+                break;
             case RotFound rot:
                 TakeRot(rot);
                 break;
@@ -317,7 +320,7 @@ internal sealed class Replica
         if (atStart!.TryGet(writer, out var entry))
             reply.AtStart = new WriterStanding { Epoch = entry.Epoch, LastSequence = entry.LastSequence };
         reply.Ends = IsSealed || _primary is { IsActive: true, LeaseIsOver: false };
-        if (reply.Ends && Log.Table.TryGet(writer, out entry))
+        if (reply.Ends && Table().TryGet(writer, out entry))
             reply.AtEnd = new WriterStanding { Epoch = entry.Epoch, LastSequence = _primary?.CommittedSequenceOf(entry) ?? entry.LastSequence };
         call.Reply(reply);
     }
@@ -565,7 +568,8 @@ internal sealed class Replica
             call.Reply(new FetchBaseReply { Status = Status.Unavailable, Detail = $"The log of chunk {Handle} ends at {Log.Tail}, not in a SEAL at {request.Length}." });
             return;
         }
-        byte[] bytes = Log.Table.ToBase();
+        _ = Table();
+        byte[] bytes = Log.NextBase;
         uint digest = WriterTable.DigestOf(bytes);
         if (digest != request.Digest)
             call.Reply(new FetchBaseReply { Status = Status.Conflict, Detail = $"The base after chunk {Handle} has digest {digest:x8} here, not {request.Digest:x8}." });
@@ -717,6 +721,7 @@ internal sealed class Replica
                 _sealRecorded = true;
                 if (Log.Tail > _services.Options.SealedBytesInMemory)
                     Log.Files.LeaveMemory(Log.Tail - (uint)_services.Options.SealedBytesInMemory);
+                _services.SealedTables.Add(this, Log.Table.Count);
                 ReportChange();
             }
         }
@@ -794,16 +799,30 @@ internal sealed class Replica
         Primary = _primary is { IsActive: true },
     };
 
-    private InspectChunkReply Inspect() => new()
+    private InspectChunkReply Inspect()
     {
-        Status = Status.Ok,
-        Report = MakeReport(),
-        Index = Log.Chunk.Index,
-        Capacity = Log.Chunk.Capacity,
-        FileRecords = Log.Table.FileRecords,
-        FilePayloadBytes = Log.Table.FilePayloadBytes,
-        Writers = (uint)Log.Table.Count,
-    };
+        var table = Table();
+        return new InspectChunkReply
+        {
+            Status = Status.Ok,
+            Report = MakeReport(),
+            Index = Log.Chunk.Index,
+            Capacity = Log.Chunk.Capacity,
+            FileRecords = table.FileRecords,
+            FilePayloadBytes = table.FilePayloadBytes,
+            Writers = (uint)table.Count,
+        };
+    }
+
+    /// <summary>A table that was let go and is wanted again counts among those that are kept.</summary>
+    private WriterTable Table()
+    {
+        bool isAgain = !Log.HasTable;
+        var table = Log.Table;
+        if (isAgain)
+            _services.SealedTables.Add(this, table.Count);
+        return table;
+    }
 
     // ---- Ends
 

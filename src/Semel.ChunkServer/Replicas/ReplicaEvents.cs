@@ -35,6 +35,9 @@ internal sealed record DeleteWanted(ulong OnlyIfPromisedBelow, TaskCompletionSou
 /// <summary>The data directory is an older copy of itself. The result says whether the replica remembers it durably.</summary>
 internal sealed record DistrustWanted(TaskCompletionSource<bool> Remembered);
 
+/// <summary>Other chunks were sealed since: the writer table of this one will hardly be asked for.</summary>
+internal sealed record TableUnneeded;
+
 /// <summary>A reader met bytes that do not verify.</summary>
 internal sealed record RotFound(string Detail);
 

@@ -18,7 +18,8 @@ internal sealed class ReplicaLog
     private Lineage _lineage = new();
     private readonly List<FrameHeader> _verified = [];  // of the block that is being appended
 
-    private WriterTable? _table;    // null: a sealed log that nobody has asked for more than its bytes yet
+    private WriterTable? _table;    // null: a sealed log that is not asked for more than its bytes
+    private byte[]? _nextBase;      // of a sealed log, once it was asked for
 
     private ReplicaLog(ChunkFiles files, WriterTable? table)
     {
@@ -39,6 +40,19 @@ internal sealed class ReplicaLog
             if (_table is null)
                 Refold(Tail);
             return _table!;
+        }
+    }
+
+    /// <summary>False: the next one who asks for <see cref="Table"/> has all frames read again.</summary>
+    public bool HasTable => _table is not null;
+
+    /// <summary>What the file's next chunk starts from. Of a log that ends in a SEAL.</summary>
+    public byte[] NextBase
+    {
+        get
+        {
+            Invariant.Holds(EndsInSeal);
+            return _nextBase ??= Table.ToBase();
         }
     }
 
@@ -76,7 +90,11 @@ internal sealed class ReplicaLog
     }
 
     /// <summary>A log without frames.</summary>
-    public static ReplicaLog OfEmpty(ChunkFiles files)
+    /// <param name="files">Of the chunk.</param>
+    /// <param name="atStart">The table that its base makes.</param>
+    public static ReplicaLog OfEmpty(ChunkFiles files, WriterTable atStart) => new(files, atStart);
+
+    private static ReplicaLog OfEmpty(ChunkFiles files)
     {
         bool read = WriterTable.TryRead(files.BaseBytes, out var table, out _);
         Invariant.Holds(read);
@@ -182,9 +200,16 @@ internal sealed class ReplicaLog
         again.Fold(length, out string? fault);
         if (again.Tail != length)
             throw new IOException($"Chunk {Chunk.Handle}: frames that verified before do not any more: {fault}");
-        (_table, _lineage) = (again._table, again._lineage);
+        (_table, _nextBase, _lineage) = (again._table, null, again._lineage);
         (Tail, Chain, EndsInSeal) = (again.Tail, again.Chain, again.EndsInSeal);
         CommittedHint = Math.Max(CommittedHint, again.CommittedHint);
+    }
+
+    /// <summary>Of a sealed log: the table is read again should anybody ask for it.</summary>
+    public void ForgetTable()
+    {
+        Invariant.Holds(EndsInSeal);
+        (_table, _nextBase) = (null, null);
     }
 
     public uint CommonPrefix(IReadOnlyList<(Ballot Ballot, uint Start)> other, uint otherTail)

@@ -67,11 +67,11 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
             byte[]? baseBytes = await BaseAsync(request.Base);
             if (baseBytes is null)
                 return new CreateChunkReply { Status = Status.Unavailable, Detail = $"No source gave the base with digest {request.Base.Digest:x8} for chunk {handle}." };
-            if (!WriterTable.TryRead(baseBytes, out _, out string? fault))
+            if (!WriterTable.TryRead(baseBytes, out var table, out string? fault))
                 return new CreateChunkReply { Status = Status.Invalid, Detail = fault };
             var chunk = new ChunkDescription(handle, new FileId(request.FileId), request.Index, request.Capacity, request.Durability);
             var files = await ChunkFiles.CreateAsync(disk, chunk, baseBytes);
-            registry.Add(new Replica(ReplicaLog.OfEmpty(files), services, found: false));
+            registry.Add(new Replica(ReplicaLog.OfEmpty(files, table), services, found: false));
             return new CreateChunkReply { Status = Status.Ok };
         }
         catch (IOException e)
@@ -140,14 +140,14 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
         byte[]? baseBytes = await FetchAsync(link, new FetchBaseRequest { Handle = handle.Value, Own = true });
         if (baseBytes is null)
             return $"{source.Address} did not give the base of chunk {handle}";
-        if (!WriterTable.TryRead(baseBytes, out _, out string? fault))
+        if (!WriterTable.TryRead(baseBytes, out var table, out string? fault))
             return $"the base from {source.Address} is not readable: {fault}";
         var chunk = new ChunkDescription(handle, new FileId(clone.FileId), clone.Index, clone.Capacity, clone.Durability);
         var files = await ChunkFiles.CreateAsync(disk, chunk, baseBytes);
         bool complete = false;
         try
         {
-            var log = ReplicaLog.OfEmpty(files);
+            var log = ReplicaLog.OfEmpty(files, table);
             var ballot = Ballot.OfVersion(clone.Version);
             while (log.Tail < clone.Length)
             {
@@ -173,6 +173,7 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
             await files.FlushAsync();
             await files.WriteMetadataAsync(ballot, ballot, log.Tail, isSealed: true);
             complete = true;
+            log.ForgetTable();
             registry.Add(new Replica(log, services, found: false));
             services.Logger.ReplicaCloned(handle, source.Address, log.Tail);
             return null;

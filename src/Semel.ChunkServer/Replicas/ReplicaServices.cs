@@ -10,6 +10,7 @@ namespace Semel.ChunkServer.Replicas;
 /// <param name="Generation">Of this server's data directory.</param>
 /// <param name="Peers">Which other servers answer.</param>
 /// <param name="ReportChanged">Tells the heartbeat that the replica's report is worth sending.</param>
+/// <param name="SealedTables">Which sealed replicas keep their writer tables.</param>
 internal sealed record ReplicaServices(
     ChunkServerOptions Options,
     IWire Wire,
@@ -20,4 +21,5 @@ internal sealed record ReplicaServices(
     Func<ServerId> Self,
     Func<ulong> Generation,
     PeerPulse Peers,
-    Action<Replica> ReportChanged);
+    Action<Replica> ReportChanged,
+    SealedTables SealedTables);

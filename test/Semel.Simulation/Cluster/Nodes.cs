@@ -19,6 +19,7 @@ internal static class Nodes
             MaxWritersPerFile = cluster.Shape.MaxWritersPerFile,
             WriterTimeToLive = cluster.Shape.WriterTimeToLive,
             GenerationInterval = TimeSpan.FromMilliseconds(100),
+            WritersInSealedTables = 250,    // of two chunks, so that tables are read again all the time
         };
         var server = cluster.ChunkServers.First(s => s.Process == process);
         var logging = new SimulatedLogging(process, id =>

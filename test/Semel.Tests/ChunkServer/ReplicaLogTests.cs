@@ -35,6 +35,26 @@ public sealed class ReplicaLogTests : IDisposable
     }
 
     [Fact]
+    public async Task A_sealed_log_that_let_go_of_its_table_gives_the_same_base_again()
+    {
+        var builder = new LogBuilder(Chunk.Handle).Init(1, 1, First).Init(2, 1, First);
+        for (ulong i = 1; i <= 20; i++)
+            builder.Data(1, 1, i, First, 0, $"record {i}");
+        await WriteAsync(builder.Data(2, 1, 1, First, 0, "other").Seal(First).Bytes);
+        var log = Scan(out _);
+        byte[] before = log.NextBase;
+
+        log.ForgetTable();
+
+        Assert.False(log.HasTable);
+        Assert.Equal(before, log.NextBase);
+        Assert.True(log.HasTable);
+        Assert.True(log.Table.TryGet(new WriterId(1), out var writer));
+        Assert.Equal((20UL, 8), (writer.LastSequence, writer.PlaceCount));
+        Assert.Equal((13UL, 20UL), (writer.Place(0).FirstSequence, writer.Newest!.Value.LastSequence));
+    }
+
+    [Fact]
     public async Task A_torn_tail_is_cut_at_every_length()
     {
         var whole = new LogBuilder(Chunk.Handle).Init(1, 1, First);
