@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures Semel and its peers alternately on this machine, at the same work, and writes one table and one plot.
 #
-#   benchmark/compare/run.sh [--quick] [--install] [--peers "rabbitmq nats redis"] [--out DIR]
+#   benchmark/compare/run.sh [--quick] [--install] [--peers "rabbitmq nats redis ceph moosefs"] [--out DIR]
 #
 #   --quick     one repetition of 2 s instead of three of 5 s, and a shorter warm-up
 #   --install   apt-get install peers that are missing (as root); else they are reported as missing
@@ -9,13 +9,14 @@
 #               back to its host, whatever writes is otherwise measured at the price of getting it again: see docs/internals/performance.md
 #   --out DIR   default artifacts/compare: results.md, results.json, results.svg, and the raw lines in results.jsonl
 #
-# Everything runs on loopback, in a temporary directory that is removed. Peers have three nodes; clients of theirs speak their protocols over plain sockets
-# (Peers/), so that no client library stands between. A run that lost or refused a record is reported as failed and has no rate.
+# Everything runs on loopback, in a temporary directory that is removed. Peers have three nodes; clients of theirs (Peers/) speak the protocols of RabbitMQ, NATS and
+# Redis over plain sockets, so that no client library stands between, append to Ceph through librados, and to MooseFS through its mount, which needs root.
+# A run that lost or refused a record is reported as failed and has no rate.
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)
 root=$here/../..
-repetitions=3 seconds=5 warm_up=15 install= fill=0 peers="rabbitmq nats redis" out=$root/artifacts/compare
+repetitions=3 seconds=5 warm_up=15 install= fill=0 peers="rabbitmq nats redis ceph moosefs" out=$root/artifacts/compare
 while (($#)); do
   case $1 in
     --quick) repetitions=1 seconds=2 warm_up=10 ;;
@@ -43,13 +44,16 @@ base=
 held=$(mktemp -d)
 clean_up() {
   if [[ -n $base ]]; then
+    unmount_all
     stop_pids
-    rm -rf -- "$base"
+    rm -rf --one-file-system -- "$base"
   fi
   base=
 }
 trap 'clean_up; rm -rf -- "$held"' EXIT
+trap 'exit 129' HUP
 trap 'exit 130' INT
+trap 'exit 141' PIPE
 trap 'exit 143' TERM
 
 say() { echo "$*" >&2; }
@@ -82,7 +86,7 @@ pair() { # PEER WORK ACKNOWLEDGED "peer's settings" "semel's options"
   local peer=$1 work=$2 acknowledged=$3 settings=$4 options=$5 i
   for ((i = 0; i < repetitions; i++)); do
     # shellcheck disable=SC2086
-    note "$work" "$acknowledged" "$peer" "$peer" "$load" load "${peer%%-*}" ports="$("${peer%%-*}_ports")" pids="$(pids)" seconds=$seconds warm-up=$warm_up $settings
+    note "$work" "$acknowledged" "$peer" "$peer" "$load" load "${peer%%-*}" "$("${peer%%-*}_at")" pids="$(pids)" seconds=$seconds warm-up=$warm_up $settings
     # shellcheck disable=SC2086
     note "$work" "$acknowledged" "$peer" semel semel_append $options
   done
@@ -102,7 +106,7 @@ with_peer() { # PEER [ARGUMENT OF ITS START]: starts it; false: it is missing
     local packages=${peer}_packages
     say "installing ${!packages}"
     # shellcheck disable=SC2086
-    apt-get install -y --no-install-recommends ${!packages} >"$out/install.log" 2>&1 || true
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ${!packages}; } >"$out/install.log" 2>&1 || true
     . "$here/peers.sh"
     lacking=$("${peer}_missing")
   fi
@@ -149,8 +153,18 @@ if [[ " $peers " == *" redis "* ]] && with_peer redis always; then
     clean_up
   fi
 fi
-missing ceph "$(ceph_missing_reason)"
-missing moosefs "$(moosefs_missing_reason)"
+if [[ " $peers " == *" ceph "* ]] && with_peer ceph; then
+  by="fdatasync on 3"
+  pair ceph "100 B, 8 writers, pipelined, group" "$by" "clients=8 size=100 window=128" "--size 100 --writers 8 --durability group"
+  pair ceph "100 B, 1 writer, one at a time, group" "$by" "clients=1 size=100" "--size 100 --writers 1 --in-flight 1 --durability group"
+  clean_up
+fi
+if [[ " $peers " == *" moosefs "* ]] && with_peer moosefs; then
+  by="fsync: page cache of 3"
+  pair moosefs "100 B, 1 writer, one at a time, memory" "$by" "clients=1 size=100" "--size 100 --writers 1 --in-flight 1 --durability memory"
+  pair moosefs "100 B, 8 writers, one at a time, memory" "$by" "clients=8 size=100" "--size 100 --writers 8 --in-flight 1 --durability memory"
+  clean_up
+fi
 
 alone "100 B, 8 writers, pipelined, group" "--size 100 --writers 8 --durability group"
 alone "100 B, 8 writers, pipelined, group, at-least-once" "--size 100 --writers 8 --durability group --delivery at-least-once --verify"

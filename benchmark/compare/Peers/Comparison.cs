@@ -13,9 +13,12 @@ internal sealed record Measured(
 /// <summary>A peer and Semel, measured alternately at the same work; or, without a peer, a work that only Semel was measured at.</summary>
 internal sealed record Pair(string Work, string Acknowledged, Measured? Peer, Measured Semel)
 {
-    public double? Ratio => Peer is null ? null : Math.Round(Semel.RecordsPerS.Median / Peer.RecordsPerS.Median, 2);
-    public double? LatencyRatio => Peer is null ? null : Math.Round(Semel.P50Us / Peer.P50Us, 2);
-    public double? CpuRatio => Peer?.ServerCpuSPerMillion is null or 0 ? null : Math.Round(Semel.ServerCpuSPerMillion!.Value / Peer.ServerCpuSPerMillion.Value, 2);
+    public double? Ratio => Peer is null ? null : Rounded(Semel.RecordsPerS.Median / Peer.RecordsPerS.Median);
+    public double? LatencyRatio => Peer is null ? null : Rounded(Semel.P50Us / Peer.P50Us);
+    public double? CpuRatio => Peer?.ServerCpuSPerMillion is null or 0 ? null : Rounded(Semel.ServerCpuSPerMillion!.Value / Peer.ServerCpuSPerMillion.Value);
+
+    /// <summary>Two decimals, or two digits where these would be zeros.</summary>
+    private static double Rounded(double ratio) => Math.Round(ratio, ratio is >= 0.1 or <= 0 ? 2 : Math.Min(15, 1 - (int)Math.Floor(Math.Log10(ratio))));
 }
 
 /// <summary>What was measured, what could not be, and on which machine. Reads the lines that <c>run.sh</c> collects.</summary>

@@ -7,8 +7,11 @@ namespace Semel.Peers;
 /// <summary>How a peer is loaded.</summary>
 /// <param name="Window">Records that each client has under way.</param>
 /// <param name="Batch">Records that leave together.</param>
+/// <param name="Ports">Where the peer listens.</param>
+/// <param name="Mounts">Where the peer is mounted, if it is a file system.</param>
 /// <param name="Pids">The peer's processes.</param>
-internal sealed record LoadShape(int Clients, int Size, int Window, int Batch, TimeSpan WarmUp, TimeSpan Duration, int[] Ports, int[] Pids);
+internal sealed record LoadShape(
+    int Clients, int Size, int Window, int Batch, TimeSpan WarmUp, TimeSpan Duration, int[] Ports, string[] Mounts, int[] Pids);
 
 /// <summary>One client's counters. Its own thread writes them.</summary>
 internal sealed class ClientCount(Stopwatch clock)

@@ -2,8 +2,8 @@ using System.Globalization;
 using System.Text.Json;
 using Semel.Peers;
 
-// peers load rabbitmq|nats|redis key=value...   one line of JSON, or a message and exit code 1
-// peers report RESULTS.jsonl DIRECTORY          results.md, results.json and results.svg
+// peers load rabbitmq|nats|redis|ceph|moosefs key=value...   one line of JSON, or a message and exit code 1
+// peers report RESULTS.jsonl DIRECTORY                       results.md, results.json and results.svg
 return args switch
 {
     ["load", var peer, .. var settings] => Load(peer, settings),
@@ -16,12 +16,14 @@ static int Load(string peer, string[] settings)
     var given = settings.Select(s => s.Split('=', 2)).ToDictionary(s => s[0], s => s[1]);
     var shape = new LoadShape(
         Number("clients", 8), Number("size", 100), Number("window", 1), Number("batch", 1),
-        TimeSpan.FromSeconds(Number("warm-up", 2)), TimeSpan.FromSeconds(Number("seconds", 5)), Numbers("ports"), Numbers("pids"));
+        TimeSpan.FromSeconds(Number("warm-up", 2)), TimeSpan.FromSeconds(Number("seconds", 5)), Numbers("ports"), Texts("mounts"), Numbers("pids"));
     Func<IPeer>? makePeer = peer switch
     {
         "rabbitmq" => () => new RabbitMqStreams(shape),
         "nats" => () => new NatsJetStream(shape),
         "redis" => () => new RedisStream(shape),
+        "ceph" => () => new CephRados(shape),
+        "moosefs" => () => new MooseFsFile(shape),
         _ => null,
     };
     if (makePeer is null)
@@ -38,7 +40,8 @@ static int Load(string peer, string[] settings)
     }
 
     int Number(string key, int fallback) => given.TryGetValue(key, out string? text) ? int.Parse(text, CultureInfo.InvariantCulture) : fallback;
-    int[] Numbers(string key) => [.. given.GetValueOrDefault(key, "").Split(',', StringSplitOptions.RemoveEmptyEntries).Select(n => int.Parse(n, CultureInfo.InvariantCulture))];
+    string[] Texts(string key) => given.GetValueOrDefault(key, "").Split(',', StringSplitOptions.RemoveEmptyEntries);
+    int[] Numbers(string key) => [.. Texts(key).Select(n => int.Parse(n, CultureInfo.InvariantCulture))];
 }
 
 static int Report(string results, string directory)
@@ -53,6 +56,6 @@ static int Report(string results, string directory)
 
 static int Usage()
 {
-    Console.Error.WriteLine("usage: peers load rabbitmq|nats|redis key=value... | peers report RESULTS.jsonl DIRECTORY");
+    Console.Error.WriteLine("usage: peers load rabbitmq|nats|redis|ceph|moosefs key=value... | peers report RESULTS.jsonl DIRECTORY");
     return 2;
 }
