@@ -568,7 +568,7 @@ internal sealed class Replica
             call.Reply(new FetchBaseReply { Status = Status.Unavailable, Detail = $"The log of chunk {Handle} ends at {Log.Tail}, not in a SEAL at {request.Length}." });
             return;
         }
-        _ = Table();
+        _ = Table();        // it counts as kept from now on
         byte[] bytes = Log.NextBase;
         uint digest = WriterTable.DigestOf(bytes);
         if (digest != request.Digest)

@@ -62,6 +62,7 @@ public class UsageTests
     [InlineData("--durability", "none")]
     [InlineData("--delivery", "sometimes")]
     [InlineData("--rate", "1000", "--in-flight", "8")]
+    [InlineData("--known-writers", "9900", "--writers", "200")]
     [InlineData("--rate", "1", "--records", "1000000")]
     [InlineData("--rate", "0")]
     [InlineData("--runs", "0")]

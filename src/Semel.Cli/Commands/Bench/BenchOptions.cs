@@ -20,12 +20,18 @@ internal sealed record BenchOptions(
     /// <summary>Bytes at the start of a record that say when its append began.</summary>
     public const int StampBytes = 8;
 
+    /// <summary>What a chunk server allows unless it is told otherwise (<c>max_writers_per_file</c>).</summary>
+    private const int MostWritersOfAFile = 10_000;
+
     /// <summary>Refuses what makes no sense together.</summary>
     /// <exception cref="CommandException">Names the options and what to change.</exception>
     public void Check()
     {
         if (Files > Writers)
             throw CommandException.Usage($"--files {Files} is more than --writers {Writers}: some files would have no writer. Raise --writers or lower --files.");
+        int writersOfAFile = KnownWriters + (Writers + Files - 1) / Files;
+        if (KnownWriters > 0 && writersOfAFile > MostWritersOfAFile)
+            throw CommandException.Usage($"--known-writers {KnownWriters} and --writers {Writers} make {writersOfAFile} writers of one file, which knows {MostWritersOfAFile} at most. Lower one of them.");
         if (Records < Writers)
             throw CommandException.Usage($"--records {Records} is less than --writers {Writers}: some writers would have nothing to append. Raise --records or lower --writers.");
         if (Master is null && Replicas > ChunkServers)
