@@ -40,8 +40,8 @@ public sealed class WriterOptions
     public long MaxBufferedBytes { get; set; } = 64L << 20;
 
     /// <summary>
-    /// Batches sent and not yet answered. A new batch leaves as soon as fewer are in flight, so that a lone record never waits and load makes batches grow.
-    /// 1 to <see cref="MostInFlightBatches"/>; default 3.
+    /// Batches sent and not yet answered. When none is in flight the next leaves at once, so that a lone record never waits; beside others leave atomic batches and those that have
+    /// grown to 64 KiB, so that load makes batches grow. 1 to <see cref="MostInFlightBatches"/>; default 3.
     /// </summary>
     public int MaxInFlightBatches { get; set; } = 3;
 
@@ -53,6 +53,12 @@ public sealed class WriterOptions
     /// 10 ms to 24 h.
     /// </summary>
     public TimeSpan? AppendTimeout { get; set; }
+
+    /// <summary>
+    /// A batch that more records may join waits for the answers to those in flight, unless it is so long. A shorter one saves a wait of one round trip at most, and costs everybody
+    /// the work of a message.
+    /// </summary>
+    internal int BytesWorthAMessage { get; set; } = 64 << 10;
 
     internal void Validate()
     {

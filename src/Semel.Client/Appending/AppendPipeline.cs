@@ -13,7 +13,8 @@ namespace Semel.Client.Appending;
 /// Carries a writer's records to the primary and knows what became of them. In order:
 /// <list type="number">
 /// <item>A record is copied into the open batch (or waits for room).</item>
-/// <item>Whenever fewer batches are in flight than may be, the open batch is closed and sent: no timer, and load makes batches grow.</item>
+/// <item>The open batch is closed and sent when nothing is in flight, so that a lone record never waits. Beside others it leaves when it is long enough to be worth a
+/// message of its own; until then it grows. There is no timer.</item>
 /// <item>An acknowledgement completes the batch, makes room, and lets the next one leave.</item>
 /// <item>Anything else leaves the batch in doubt: the master is asked where to go, and everything unacknowledged is sent again in order, with the same ids and bytes.</item>
 /// <item>A refusal that nothing can change ends the writer.</item>
@@ -57,6 +58,7 @@ internal sealed class AppendPipeline
     private readonly TargetFile _file;
     private readonly AppendIdentity _identity;
     private readonly int _maxInFlight;
+    private readonly int _worthAMessage;
     private readonly CancellationTokenSource _ended = new();
 
     private readonly Lock _gate = new();
@@ -86,6 +88,7 @@ internal sealed class AppendPipeline
         _known = known;
         _identity = identity;
         _maxInFlight = options.MaxInFlightBatches;
+        _worthAMessage = options.BytesWorthAMessage;
         _lastCommitted = lastSequence;
         _backoff = new Backoff(parts.Jitter);
         int maxBatchBytes = Math.Min(options.MaxBatchBytes, ChunkLimits.MaxBatchPayload(file.ChunkCapacity));
@@ -198,8 +201,10 @@ internal sealed class AppendPipeline
     // ---- Step 2: sending
 
     /// <summary>Under the lock.</summary>
-    private bool MaySend() =>
-        !_isPumping && _state == State.Sending && _inFlight < _maxInFlight && (_intake.HasOpen || _unacked.HasUnsent);
+    private bool MaySend() => !_isPumping && _state == State.Sending && _inFlight < _maxInFlight && (_unacked.HasUnsent || OpenMayLeave());
+
+    /// <summary>What cannot grow any more need not wait; see step 2. Under the lock.</summary>
+    private bool OpenMayLeave() => _intake.OpenBytes >= (_inFlight == 0 ? 1 : _worthAMessage);
 
     /// <summary>Sends what may leave, in order, unless another thread is at it.</summary>
     private void Pump()

@@ -17,7 +17,8 @@ internal sealed class RecordIntake(Signals signals, UnackedBatches closed, long 
     /// <summary>Bytes that are taken and not acknowledged.</summary>
     public long BufferedBytes { get; private set; }
 
-    public bool HasOpen => _open is not null;
+    /// <summary>Of the batch that more records may join; 0: there is none.</summary>
+    public int OpenBytes => _open?.Length ?? 0;
 
     /// <summary>The batch that was begun last.</summary>
     public long LastOrdinal => _nextOrdinal - 1;

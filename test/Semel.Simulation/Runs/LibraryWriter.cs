@@ -38,6 +38,7 @@ internal sealed class LibraryWriter(SimulatedProcess process, IWire wire, string
         {
             Name = history.Name,
             MaxInFlightBatches = 1 + _random.Below(WriterOptions.MostInFlightBatches),
+            BytesWorthAMessage = 1 << (8 * _random.Below(3)),
             MaxBatchBytes = 4096 << _random.Below(4),
             MaxBufferedBytes = 64 << 10 << _random.Below(4),
         };

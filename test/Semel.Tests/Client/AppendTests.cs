@@ -67,15 +67,36 @@ public sealed class AppendTests
         var cluster = new PretendCluster();
         cluster.Run(async client =>
         {
-            await using var writer = await client.OpenWriterAsync(PretendCluster.Path, new WriterOptions { MaxInFlightBatches = 2 });
+            await using var writer = await client.OpenWriterAsync(PretendCluster.Path);
             for (int i = 0; i < 1000; i++)
                 await writer.EnqueueAsync(Bytes($"{i}"));
             await writer.FlushAsync();
         });
 
-        Assert.Equal([1U, 1U, 998U], cluster.Appends.Select(a => a.RecordCount));
-        Assert.Equal(2, cluster.MostInFlight);
+        Assert.Equal([1U, 999U], cluster.Appends.Select(a => a.RecordCount));
+        Assert.Equal(1, cluster.MostInFlight);
         Assert.Equal(Enumerable.Range(0, 1000).Select(i => $"{i}"), cluster.Texts());
+    }
+
+    [Fact]
+    public void Beside_others_a_batch_leaves_when_it_is_long_or_cannot_grow()
+    {
+        var cluster = new PretendCluster();
+        cluster.Run(async client =>
+        {
+            await using var writer = await client.OpenWriterAsync(PretendCluster.Path);
+            await writer.EnqueueAsync(Bytes("alone"));
+            for (int i = 0; i < 70; i++)
+                await writer.EnqueueAsync(new byte[1020]);      // 1 KiB with its length
+            var atomic = writer.AppendBatchAsync([Bytes("a"), Bytes("b")]);
+            await writer.EnqueueAsync(Bytes("last"));
+            await writer.FlushAsync();
+            await atomic;
+        });
+
+        // 64 KiB leave beside the first; three are in flight then, and what comes next is closed by the atomic batch, which cannot grow either.
+        Assert.Equal([1U, 64U, 6U, 2U, 1U], cluster.Appends.Select(a => a.RecordCount));
+        Assert.Equal(3, cluster.MostInFlight);
     }
 
     [Fact]

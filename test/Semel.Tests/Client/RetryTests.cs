@@ -66,7 +66,7 @@ public sealed class RetryTests
         AnswerAppend(cluster, 1, _ => new AppendReply { Status = status, Ballot = cluster.Last.Ballot.Value });
         cluster.Run(async client =>
         {
-            await using var writer = await Open(client, new WriterOptions { MaxInFlightBatches = 5 });
+            await using var writer = await Open(client, new WriterOptions { MaxInFlightBatches = 5, BytesWorthAMessage = 1 });
             for (int i = 1; i <= 8; i++)
                 await writer.EnqueueAsync(Bytes($"{i}"));
             await writer.FlushAsync();
@@ -137,7 +137,7 @@ public sealed class RetryTests
         var cluster = new PretendCluster();
         cluster.Run(async client =>
         {
-            await using var writer = await Open(client, new WriterOptions { MaxInFlightBatches = 5 });
+            await using var writer = await Open(client, new WriterOptions { MaxInFlightBatches = 5, BytesWorthAMessage = 1 });
             await writer.AppendAsync(Bytes("0"));
             cluster.RollOver();
             var appends = Enumerable.Range(1, 6).Select(i => writer.AppendAsync(Bytes($"{i}")).AsTask()).ToArray();
