@@ -1,5 +1,5 @@
 using Semel.ChunkServer.Replicas;
-using Semel.Protocol.Checksums;
+using Semel.Protocol.Buffers;
 using Semel.Protocol.Frames;
 using Semel.Protocol.Identity;
 using Semel.Protocol.Messages;
@@ -41,14 +41,14 @@ internal sealed class AppendJudge(Replica replica, ChunkServerOptions options)
     private ReplicaLog Log => replica.Log;
 
     /// <param name="takesNothingMore">The chunk is being sealed.</param>
-    public Verdict OfAppend(AppendRequest request, ReadOnlySpan<byte> payload, bool takesNothingMore)
+    public Verdict OfAppend(AppendRequest request, in Payload payload, bool takesNothingMore)
     {
         if (FaultOf(request, payload) is { } refusal)
             return refusal;
-        return request.Writer == WriterId.Anonymous.Value ? Verdict.Sequence : OfSequences(request, payload, takesNothingMore);
+        return request.Writer == WriterId.Anonymous.Value ? Verdict.Sequence : OfSequences(request, takesNothingMore);
     }
 
-    private Verdict? FaultOf(AppendRequest request, ReadOnlySpan<byte> payload)
+    private Verdict? FaultOf(AppendRequest request, in Payload payload)
     {
         uint capacity = Log.Chunk.Capacity;
         if (request.RecordCount is 0 or > RecordBatch.MaxRecords)
@@ -58,14 +58,14 @@ internal sealed class AppendJudge(Replica replica, ChunkServerOptions options)
                 $"The batch has {payload.Length} bytes; in chunks of {capacity} bytes a record may have {ChunkLimits.MaxRecordLength(capacity)}.");
         if (request.Writer == 0 ? request.FirstSequence != 0 || request.Epoch != 0 : request.FirstSequence == 0)
             return Verdict.Refuse(AppendStatus.Refused, $"Writer {request.Writer} and first sequence {request.FirstSequence} do not go together.");
-        if (Crc32C.Compute(payload) != request.PayloadCrc)
+        if (payload.Crc != request.PayloadCrc)
             return Verdict.Refuse(AppendStatus.Refused, "The batch's bytes do not match its checksum: they were damaged before they came here.");
-        if (!RecordBatch.IsWellFormed(payload, request.RecordCount))
+        if (!RecordBatch.IsWellFormed(payload.Span, request.RecordCount))
             return Verdict.Refuse(AppendStatus.Refused, $"The batch's bytes are not {request.RecordCount} records with their lengths.");
         return null;
     }
 
-    private Verdict OfSequences(AppendRequest request, ReadOnlySpan<byte> payload, bool takesNothingMore)
+    private Verdict OfSequences(AppendRequest request, bool takesNothingMore)
     {
         var writer = new WriterId(request.Writer);
         if (!Log.Table.TryGet(writer, out var entry) || request.Epoch > entry.Epoch)

@@ -1,4 +1,5 @@
 using Semel.Protocol.Buffers;
+using Semel.Protocol.Checksums;
 using Semel.Protocol.Frames;
 
 namespace Semel.ChunkServer.Appending;
@@ -10,6 +11,7 @@ namespace Semel.ChunkServer.Appending;
 internal sealed class FrameGroup
 {
     private SharedBuffer? _buffer;
+    private uint? _crc;     // of all of it, once somebody has asked for it
 
     public uint Start { get; private set; }
     public int Length { get; private set; }
@@ -18,8 +20,8 @@ internal sealed class FrameGroup
 
     public ReadOnlySpan<byte> Bytes => _buffer is null ? default : _buffer.Span[..Length];
 
-    /// <summary>The group's bytes with a reference of their own.</summary>
-    public Payload Share() => new Payload(_buffer, 0, Length).Retain();
+    /// <summary>The group's bytes with a reference of their own, summed once for all who are sent them.</summary>
+    public Payload Share() => new Payload(_buffer, 0, Length) { KnownCrc = _crc ??= Crc32C.Compute(Bytes) }.Retain();
 
     /// <summary>Whether a frame of this length goes in. An empty group takes a frame of any length.</summary>
     public bool HasRoom(uint frameLength) => IsEmpty || Length + frameLength <= _buffer!.Capacity;
@@ -43,6 +45,7 @@ internal sealed class FrameGroup
         payload.CopyTo(target[FrameHeader.Size..]);
         target[(FrameHeader.Size + payload.Length)..].Clear();
         Length += length;
+        _crc = null;
         return crc;
     }
 
@@ -51,6 +54,7 @@ internal sealed class FrameGroup
     {
         _buffer?.Release();
         _buffer = null;
+        _crc = null;
         Length = 0;
     }
 }

@@ -147,7 +147,7 @@ internal sealed class Primary
 
     private bool TryAppend(IncomingCall call, AppendRequest request)
     {
-        var verdict = _judge.OfAppend(request, call.Payload.Span, takesNothingMore: _seal || _replica.Log.EndsInSeal);
+        var verdict = _judge.OfAppend(request, call.Payload, takesNothingMore: _seal || _replica.Log.EndsInSeal);
         if (verdict.Kind == VerdictKind.Answer)
         {
             Answer(call, verdict);

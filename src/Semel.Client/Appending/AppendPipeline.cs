@@ -232,7 +232,7 @@ internal sealed class AppendPipeline
                 _inFlight++;
                 _isPumping = true;
             }
-            batch.Sum(payload);
+            payload = batch.Summed(payload);
             var call = tail.Primary.CallAsync(MessageKind.Append, RequestOf(batch, tail, known), payload, timeout, _ended.Token);
             lock (_gate)
                 _isPumping = false;

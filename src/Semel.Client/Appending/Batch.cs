@@ -78,13 +78,13 @@ internal sealed class Batch(Signals signals, ulong firstSequence, long ordinal, 
     /// <summary>The bytes to send, with a reference of their own. Under the pipeline's lock: an acknowledgement gives the bytes back.</summary>
     public Payload RetainPayload() => new Payload(_buffer, 0, Length).Retain();
 
-    /// <summary>Computes <see cref="Crc"/>, once.</summary>
-    public void Sum(Payload payload)
+    /// <summary>The payload with its checksum, which is computed once.</summary>
+    public Payload Summed(Payload payload)
     {
-        if (_isSummed)
-            return;
-        Crc = Crc32C.Compute(payload.Span);
+        if (!_isSummed)
+            Crc = payload.Crc;
         _isSummed = true;
+        return payload with { KnownCrc = Crc };
     }
 
     /// <summary>The task of one record.</summary>

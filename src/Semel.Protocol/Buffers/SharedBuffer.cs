@@ -1,4 +1,5 @@
 using System.Buffers;
+using Semel.Protocol.Checksums;
 
 namespace Semel.Protocol.Buffers;
 
@@ -77,6 +78,12 @@ public sealed class SharedBuffer
 public readonly record struct Payload(SharedBuffer? Buffer, int Offset, int Length)
 {
     public static readonly Payload Empty;
+
+    /// <summary>CRC32C of the bytes, when somebody has computed it, or compared it, on the way here.</summary>
+    public uint? KnownCrc { get; init; }
+
+    /// <summary>CRC32C of the bytes. Computed when nobody has.</summary>
+    public uint Crc => KnownCrc ?? Crc32C.Compute(Span);
 
     /// <summary>A payload that owns the one reference to a fresh copy of <paramref name="bytes"/>.</summary>
     public static Payload CopyOf(ReadOnlySpan<byte> bytes) => bytes.IsEmpty ? Empty : new(SharedBuffer.CopyOf(bytes), 0, bytes.Length);

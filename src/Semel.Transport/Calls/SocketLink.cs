@@ -55,7 +55,7 @@ internal sealed class SocketLink(string address, SocketWire wire) : ILink, IThre
         if (timeout <= TimeSpan.Zero && timeout != Timeout.InfiniteTimeSpan)
             return FailAtOnce(payload, CallOutcome.TimedOut, $"the {kind} call had no time left");
 
-        var call = new PendingCall(this, kind, header, payload) { HeaderLength = headerLength, PayloadCrc = Crc32C.Compute(payload.Span) };
+        var call = new PendingCall(this, kind, header, payload) { HeaderLength = headerLength, PayloadCrc = payload.Crc };
         if (cancellation.CanBeCanceled)
             call.Registration = cancellation.UnsafeRegister(static (state, _) => ((PendingCall)state!).Cancel(), call);
         bool startsMaintaining = false;

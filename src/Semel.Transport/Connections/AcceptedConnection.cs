@@ -44,7 +44,7 @@ internal sealed class AcceptedConnection : PeerConnection
     public void Reply(SocketIncomingCall call, IMessage header, Payload payload)
     {
         var frame = new OutgoingFrame(
-            WireFrameType.Reply, call.Kind, call.Id, 0, header, default, header.CalculateSize(), payload, Crc32C.Compute(payload.Span));
+            WireFrameType.Reply, call.Kind, call.Id, 0, header, default, header.CalculateSize(), payload, payload.Crc);
         if (Wire.Exceeds(frame.HeaderLength, payload.Length) is { } excess)
         {
             Wire.Logger.ReplyTooLarge(call.Kind, Peer, excess);

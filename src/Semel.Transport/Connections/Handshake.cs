@@ -71,7 +71,7 @@ internal static class Handshake
         byte[] header = new byte[prefix.HeaderLength];
         if (!await FillAsync(socket, header, cancellation))
             return (null, "the peer closed the connection before it said hello");
-        fault = prefix.CheckBody(header, default);
+        fault = prefix.CheckBody(header, default, out _);
         if (fault is not null)
             return (null, fault);
         try

@@ -76,12 +76,12 @@ internal sealed class ReceiveBuffer(WireLimits limits)
         var body = _buffer.Span.Slice(_start + WireFramePrefix.Size, _prefix.HeaderLength + _prefix.PayloadLength);
         header = body[.._prefix.HeaderLength];
         payload = default;
-        fault = _prefix.CheckBody(header, body[_prefix.HeaderLength..]);
+        fault = _prefix.CheckBody(header, body[_prefix.HeaderLength..], out uint? crc);
         if (fault is not null)
             return false;
         if (_prefix.PayloadLength > 0)
         {
-            payload = new Payload(_buffer.Retain(), _start + WireFramePrefix.Size + _prefix.HeaderLength, _prefix.PayloadLength);
+            payload = new Payload(_buffer.Retain(), _start + WireFramePrefix.Size + _prefix.HeaderLength, _prefix.PayloadLength) { KnownCrc = crc };
             _lent = true;
         }
         _start += _prefix.TotalLength;

@@ -149,9 +149,13 @@ internal readonly record struct WireFramePrefix
     }
 
     /// <summary>Why the header or payload is not what the sender wrote; null when it is.</summary>
-    public string? CheckBody(ReadOnlySpan<byte> header, ReadOnlySpan<byte> payload)
+    /// <param name="header">The frame's.</param>
+    /// <param name="payload">The frame's.</param>
+    /// <param name="crcOfPayload">Of a payload that is covered: who needs it again need not compute it.</param>
+    public string? CheckBody(ReadOnlySpan<byte> header, ReadOnlySpan<byte> payload, out uint? crcOfPayload)
     {
-        uint actual = CrcOfBody(PayloadCovered ? Crc32C.Compute(payload) : 0, header);
+        crcOfPayload = PayloadCovered ? Crc32C.Compute(payload) : null;
+        uint actual = CrcOfBody(crcOfPayload ?? 0, header);
         return actual == BodyCrc ? null : $"the checksum of a {Type} frame's body is {actual:x8}, its prefix says {BodyCrc:x8}";
     }
 

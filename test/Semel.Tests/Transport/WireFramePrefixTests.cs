@@ -56,12 +56,12 @@ public sealed class WireFramePrefixTests
         Assert.True(WireFramePrefix.TryRead(bytes, Limits, out var prefix, out _));
         int header = WireFramePrefix.Size;
         int payload = header + prefix.HeaderLength;
-        Assert.Null(prefix.CheckBody(bytes.AsSpan(header..payload), bytes.AsSpan(payload)));
+        Assert.Null(prefix.CheckBody(bytes.AsSpan(header..payload), bytes.AsSpan(payload), out _));
         for (int bit = header * 8; bit < bytes.Length * 8; bit++)
         {
             bytes[bit / 8] ^= (byte)(1 << bit % 8);
 
-            Assert.NotNull(prefix.CheckBody(bytes.AsSpan(header..payload), bytes.AsSpan(payload)));
+            Assert.NotNull(prefix.CheckBody(bytes.AsSpan(header..payload), bytes.AsSpan(payload), out _));
 
             bytes[bit / 8] ^= (byte)(1 << bit % 8);
         }
