@@ -91,12 +91,9 @@ pair() { # PEER WORK ACKNOWLEDGED "peer's settings" "semel's options"
     note "$work" "$acknowledged" "$peer" semel semel_append $options
   done
 }
-alone() { # WORK "semel's options"
-  local i
-  for ((i = 0; i < repetitions; i++)); do
-    # shellcheck disable=SC2086
-    note "$1" "" "" semel semel_append $2
-  done
+alone() { # WORK "semel's options": one run
+  # shellcheck disable=SC2086
+  note "$1" "" "" semel semel_append $2
 }
 with_peer() { # PEER [ARGUMENT OF ITS START]: starts it; false: it is missing
   local peer=$1 lacking
@@ -166,12 +163,14 @@ if [[ " $peers " == *" moosefs "* ]] && with_peer moosefs; then
   clean_up
 fi
 
-alone "100 B, 8 writers, pipelined, group" "--size 100 --writers 8 --durability group"
-alone "100 B, 8 writers, pipelined, group, at-least-once" "--size 100 --writers 8 --durability group --delivery at-least-once --verify"
-alone "100 B, 8 writers, pipelined, memory" "--size 100 --writers 8 --durability memory"
-alone "100 B, 8 writers, pipelined, memory, at-least-once" "--size 100 --writers 8 --durability memory --delivery at-least-once --verify"
-alone "100 B, 1,000 writers, 1 file, group" "--size 100 --writers 1000 --durability group"
-alone "100 B, 1,000 writers, 100 files, group" "--size 100 --writers 1000 --files 100 --durability group"
+for ((i = 0; i < repetitions; i++)); do
+  alone "100 B, 8 writers, pipelined, group" "--size 100 --writers 8 --durability group"
+  alone "100 B, 8 writers, pipelined, group, at-least-once" "--size 100 --writers 8 --durability group --delivery at-least-once --verify"
+  alone "100 B, 8 writers, pipelined, memory" "--size 100 --writers 8 --durability memory"
+  alone "100 B, 8 writers, pipelined, memory, at-least-once" "--size 100 --writers 8 --durability memory --delivery at-least-once --verify"
+  alone "100 B, 1,000 writers, 1 file, group" "--size 100 --writers 1000 --durability group"
+  alone "100 B, 1,000 writers, 100 files, group" "--size 100 --writers 1000 --files 100 --durability group"
+done
 
 "$load" report "$results" "$out"
 say "written: $out/results.md, results.json, results.svg"

@@ -1,4 +1,5 @@
 using Semel.ChunkServer.Appending;
+using Semel.Protocol.Checksums;
 using Semel.Protocol.Frames;
 using Xunit;
 
@@ -27,6 +28,23 @@ public sealed class RecentGroupsTests
         Assert.Equal(new byte[200], frames.Span[FrameHeader.Size..][..200].ToArray());     // the references that were given out hold
         again.Release();
         frames.Release();
+    }
+
+    [Fact]
+    public void What_is_shared_carries_its_checksum_also_when_the_group_has_grown_or_is_used_again()
+    {
+        var group = new FrameGroup();
+        for (int round = 0; round < 2; round++)
+        {
+            for (uint at = 0; at < 3; at++)
+            {
+                group.Add(new FrameHeader { Kind = FrameKind.Data, PayloadLength = 8, Offset = group.End }, new byte[8]);
+                var shared = group.Share();
+                Assert.Equal(Crc32C.Compute(shared.Span), shared.KnownCrc);
+                shared.Release();
+            }
+            group.Clear();
+        }
     }
 
     [Fact]

@@ -196,6 +196,7 @@ public sealed class HostileBytesTests
                 if (!received.TryCut(out var header, out var payload, out fault))
                     break;
                 whole++;
+                Assert.Equal(Crc32C.Compute(payload.Span), payload.Crc);
                 if (prefix.Type is WireFrameType.Request && MessageParsers.OfRequest(prefix.Kind) is { } parser
                     && !MessageParsers.TryParse(parser, header, out _, out _))
                 {
