@@ -107,7 +107,7 @@ public sealed class VerifyTests : IDisposable
 
         Assert.Equal((ExitCode.Temporary, "incomplete"), (before.ExitCode, Parse(before.Lines[0]).GetProperty("verdict").GetString()));
         Assert.Contains("chunk 0 has 2 of 3 replicas", before.Error, StringComparison.Ordinal);
-        Assert.Equal((ExitCode.Done, "exactly once"), (after.ExitCode, Parse(after.Lines[0]).GetProperty("verdict").GetString()));
+        Assert.Equal((ExitCode.Done, "exactly once", ""), (after.ExitCode, Parse(after.Lines[0]).GetProperty("verdict").GetString(), after.Error));
     }
 
     [Fact]

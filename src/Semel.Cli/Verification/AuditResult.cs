@@ -6,6 +6,9 @@ internal enum FindingKind
     /// <summary>Bytes do not verify, or a replica that the master counts on is not there.</summary>
     Corrupt,
 
+    /// <summary>The server has no replica. No audit ends with it: see <see cref="Finding.Settled"/>.</summary>
+    Missing,
+
     /// <summary>Replicas verify and have different bytes, or one has too few.</summary>
     Divergent,
 
@@ -23,7 +26,16 @@ internal enum FindingKind
 /// <param name="Text">Names the chunk, and where it can the server and the offset.</param>
 /// <param name="Server">The replica's address; null: it is not about one replica.</param>
 /// <param name="Handle">The chunk; 0: it is not about one.</param>
-internal sealed record Finding(FindingKind Kind, string Text, string? Server = null, ulong Handle = 0);
+internal sealed record Finding(FindingKind Kind, string Text, string? Server = null, ulong Handle = 0)
+{
+    /// <summary>What a missing replica comes to: something is wrong if the master counts on it although it has heard what its servers hold; else it may yet hear that it is lost.</summary>
+    public Finding Settled(bool isConfirmed) => (Kind, isConfirmed) switch
+    {
+        (not FindingKind.Missing, _) => this,
+        (_, true) => this with { Kind = FindingKind.Corrupt },
+        _ => this with { Kind = FindingKind.Unread, Text = Text + ", which has not heard yet what its servers hold" },
+    };
+}
 
 /// <summary>A chunk as all its replicas hold it.</summary>
 /// <param name="Length">Committed bytes of frames.</param>

@@ -11,6 +11,7 @@ internal sealed class ChunkMap(IWire wire, string master, TimeProvider time)
     private const uint LocationsPerCall = 1000;
     private const int Attempts = 100;
     private const int SettleAttempts = 200;
+    private const int ReportAttempts = 200;
     private static readonly TimeSpan CallTime = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
@@ -62,6 +63,26 @@ internal sealed class ChunkMap(IWire wire, string master, TimeProvider time)
             fault = result.Detail ?? "it is not the chunk's active primary";
         }
         throw new CommandException(ExitCode.Temporary, $"Chunk {chunk.Index} of {path} has no active primary, so nobody can say where the file ends: {chunk.Primary.Address}: {fault}");
+    }
+
+    /// <summary>
+    /// Asks again because of findings. A master that has just started goes by its log, which says where replicas were put and not which were lost since: if one is
+    /// missing, it is asked once it has heard what its servers hold. A server that does not come keeps nobody waiting beyond 20 seconds.
+    /// </summary>
+    /// <returns>The chunk as it is located then, and whether it may be counted on that its members have it.</returns>
+    /// <exception cref="CommandException">There is no such chunk any more, or the master does not answer.</exception>
+    public async Task<(ChunkLocation Chunk, bool IsConfirmed)> LocateAgainAsync(
+        string path, ulong index, IEnumerable<Finding> findings, CancellationToken cancellation)
+    {
+        bool isConfirmed = findings.All(f => f.Kind is not FindingKind.Missing);
+        for (int attempt = 0; attempt < ReportAttempts && !isConfirmed; attempt++)
+        {
+            if (attempt > 0)
+                await Task.Delay(Pause, time, cancellation);
+            var status = await AskAsync<ClusterStatusReply>(MessageKind.ClusterStatus, new ClusterStatusRequest(), r => (r.Status, ""), path, cancellation);
+            isConfirmed = !status.Recovering;
+        }
+        return (await LocateOneAsync(path, index, cancellation), isConfirmed);
     }
 
     private Task<LocateChunksReply> LocateAsync(string path, ulong first, uint limit, CancellationToken cancellation) =>

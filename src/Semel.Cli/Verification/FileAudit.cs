@@ -16,7 +16,8 @@ internal delegate void FileFrameHandler(ulong chunk, in FrameHeader frame, ReadO
 /// <item>Ask the master where the chunk is; for an open chunk, ask its active primary how far it is committed.</item>
 /// <item>Compare the base of each replica with what the chunks before it came to.</item>
 /// <item>Read each replica up to the committed length: frames, chain, checksums; fold the frames once; compare the digests.</item>
-/// <item>If anything was found, ask the master again: a chunk that has moved on meanwhile is read again.</item>
+/// <item>If anything was found, ask the master again: a chunk that has moved on meanwhile is read again. If a replica is not there, ask once the master has
+/// heard what its servers hold.</item>
 /// </list>
 /// </summary>
 internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
@@ -101,16 +102,17 @@ internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
                 findings.Add(new Finding(FindingKind.Unread, $"chunk {chunk.Index} has {chunk.Members.Count} of {wanted} replicas", null, chunk.Handle));
 
             // Step 4.
+            bool isConfirmed = false;
             if (findings.Count > 0 && reread < Rereads)
             {
-                var again = await _map.LocateOneAsync(path, chunk.Index, cancellation);
+                (var again, isConfirmed) = await _map.LocateAgainAsync(path, chunk.Index, findings, cancellation);
                 if (again.Version != chunk.Version || again.Sealed != chunk.Sealed || !again.Members.ToHashSet().SetEquals(chunk.Members))
                 {
                     chunk = again;
                     continue;
                 }
             }
-            findings.ForEach(Report);
+            findings.ForEach(f => Report(f.Settled(isConfirmed)));
             _replicas += chunk.Members.Count - findings.Count(f => f is { Kind: FindingKind.Unread, Server: not null });
             if (first is not null)
                 OnChunk?.Invoke(new AuditedChunk(path, chunk.Index, chunk.Handle, length, first.Digest, _fold.Records - recordsBefore));

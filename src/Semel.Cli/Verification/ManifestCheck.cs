@@ -1,5 +1,6 @@
 using Semel.Cli.Terminal;
 using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
 using Semel.Protocol.Wires;
 
 namespace Semel.Cli.Verification;
@@ -9,6 +10,8 @@ namespace Semel.Cli.Verification;
 /// </summary>
 internal sealed class ManifestCheck(IWire wire, string master, TimeProvider time)
 {
+    private const int Rereads = 10;
+
     private readonly ChunkMap _map = new(wire, master, time);
     private readonly ReplicaReader _reader = new(wire, time);
 
@@ -26,10 +29,7 @@ internal sealed class ManifestCheck(IWire wire, string master, TimeProvider time
             else if (length < line.Length)
                 Found(line, FindingKind.Divergent, $"{length} bytes are committed, there were {line.Length}");
             else
-            {
-                foreach (string server in chunk.Members.Select(m => m.Address))
-                    await CompareAsync(line, handle, server, cancellation);
-            }
+                await CompareAsync(line, chunk, cancellation);
         }
         catch (CommandException e) when (e.ExitCode == ExitCode.NotFound)
         {
@@ -37,16 +37,44 @@ internal sealed class ManifestCheck(IWire wire, string master, TimeProvider time
         }
     }
 
-    private async Task CompareAsync(Manifest.ChunkLine line, ChunkHandle handle, string server, CancellationToken cancellation)
+    private async Task CompareAsync(Manifest.ChunkLine line, ChunkLocation chunk, CancellationToken cancellation)
     {
-        var content = await _reader.ReadAsync(server, handle, line.Length, null, cancellation);
-        Replicas += content.Kind is FindingKind.Unread ? 0 : 1;
-        if (content.Kind is { } kind)
-            Found(line, kind, $"on {server}: {content.Fault}");
-        else if (content.Digest != line.Sha256)
-            Found(line, FindingKind.Divergent, $"on {server}: its first {line.Length} bytes have SHA-256 {content.Digest}, they had {line.Sha256}");
+        for (int reread = 0; ; reread++)
+        {
+            var findings = new List<Finding>();
+            foreach (string server in chunk.Members.Select(m => m.Address))
+            {
+                if (await CompareAsync(line, new ChunkHandle(chunk.Handle), server, cancellation) is { } finding)
+                    findings.Add(finding);
+            }
+            bool isConfirmed = false;
+            if (findings.Any(f => f.Kind is FindingKind.Missing) && reread < Rereads)
+            {
+                (var again, isConfirmed) = await _map.LocateAgainAsync(line.Path, line.Index, findings, cancellation);
+                if (again.Handle == chunk.Handle && !again.Members.ToHashSet().SetEquals(chunk.Members))
+                {
+                    chunk = again;
+                    continue;
+                }
+            }
+            Findings.AddRange(findings.Select(f => f.Settled(isConfirmed)));
+            Replicas += chunk.Members.Count - findings.Count(f => f.Kind is FindingKind.Unread);
+            return;
+        }
     }
 
-    private void Found(Manifest.ChunkLine line, FindingKind kind, string what) =>
-        Findings.Add(new Finding(kind, $"{line.Path}: chunk {line.Index} ({line.Handle}): {what}"));
+    private async Task<Finding?> CompareAsync(Manifest.ChunkLine line, ChunkHandle handle, string server, CancellationToken cancellation)
+    {
+        var content = await _reader.ReadAsync(server, handle, line.Length, null, cancellation);
+        return content switch
+        {
+            { Kind: { } kind } => Of(line, kind, $"on {server}: {content.Fault}"),
+            _ when content.Digest != line.Sha256 => Of(line, FindingKind.Divergent, $"on {server}: its first {line.Length} bytes have SHA-256 {content.Digest}, they had {line.Sha256}"),
+            _ => null,
+        };
+    }
+
+    private void Found(Manifest.ChunkLine line, FindingKind kind, string what) => Findings.Add(Of(line, kind, what));
+
+    private static Finding Of(Manifest.ChunkLine line, FindingKind kind, string what) => new(kind, $"{line.Path}: chunk {line.Index} ({line.Handle}): {what}");
 }

@@ -124,6 +124,7 @@ internal sealed class ReplicaReader(IWire wire, TimeProvider time)
 
     private static FindingKind KindOf(ReadStatus status) => status switch
     {
+        ReadStatus.ReadNoChunk => FindingKind.Missing,
         ReadStatus.ReadNotABoundary or ReadStatus.ReadPastEnd => FindingKind.Divergent,
         _ => FindingKind.Corrupt,
     };
