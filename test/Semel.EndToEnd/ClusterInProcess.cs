@@ -41,15 +41,16 @@ internal sealed class ClusterInProcess : IAsyncDisposable
     private async Task StartAllAsync(CancellationToken cancellation)
     {
         var loggers = NullLoggerFactory.Instance;
+        var share = OpenFileShare.Of(OpenFileShare.LimitOfThisProcess(), servers: 4);
         var master = new MasterSettings { Data = Path.Combine(_directory.Path, "master") };
         master.Master.BindAddress = "127.0.0.1:0";
-        _master = await RunningMaster.StartAsync(master, TimeProvider.System, loggers, cancellation);
+        _master = await RunningMaster.StartAsync(master, share, TimeProvider.System, loggers, cancellation);
         for (int i = 0; i < 3; i++)
         {
             var server = new ChunkServerSettings { Data = Path.Combine(_directory.Path, $"chunkserver{i}") };
             server.Server.BindAddress = "127.0.0.1:0";
             server.Server.MasterAddress = Master;
-            _chunkServers.Add(await RunningChunkServer.StartAsync(server, TimeProvider.System, loggers, cancellation));
+            _chunkServers.Add(await RunningChunkServer.StartAsync(server, share, TimeProvider.System, loggers, cancellation));
         }
     }
 }

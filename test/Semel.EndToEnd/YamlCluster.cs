@@ -7,9 +7,11 @@ internal sealed class YamlCluster : IAsyncDisposable
 {
     private readonly string _directory;
     private readonly ServerProcess?[] _servers;
+    private readonly int? _mostOpenFiles;
 
-    private YamlCluster(string directory, int chunkServers, string[] masterLines)
+    private YamlCluster(string directory, int chunkServers, string[] masterLines, int? mostOpenFiles)
     {
+        _mostOpenFiles = mostOpenFiles;
         MasterLines = masterLines;
         _directory = directory;
         _servers = new ServerProcess?[chunkServers + 1];
@@ -21,9 +23,12 @@ internal sealed class YamlCluster : IAsyncDisposable
     public string[] MasterLines { get; set; }
 
     /// <param name="masterLines">Lines for the master's file, such as <c>repair_grace: 1s</c>.</param>
-    public static async Task<YamlCluster> StartAsync(string directory, int chunkServers, params string[] masterLines)
+    public static Task<YamlCluster> StartAsync(string directory, int chunkServers, params string[] masterLines) => StartAsync(directory, chunkServers, null, masterLines);
+
+    /// <param name="mostOpenFiles">Files that each process may have open; null: as many as this one.</param>
+    public static async Task<YamlCluster> StartAsync(string directory, int chunkServers, int? mostOpenFiles, params string[] masterLines)
     {
-        var cluster = new YamlCluster(directory, chunkServers, masterLines);
+        var cluster = new YamlCluster(directory, chunkServers, masterLines, mostOpenFiles);
         await cluster.StartAsync(0, "127.0.0.1:0");
         cluster.Master = cluster._servers[0]!.Address;
         await Task.WhenAll(Enumerable.Range(1, chunkServers).Select(i => cluster.StartAsync(i, "127.0.0.1:0")));
@@ -31,6 +36,12 @@ internal sealed class YamlCluster : IAsyncDisposable
     }
 
     public string AddressOf(int server) => _servers[server]!.Address;
+
+    public int IdOf(int server) => _servers[server]!.Id;
+
+    public bool HasExited(int server) => _servers[server]!.HasExited;
+
+    public string LastErrorsOf(int server) => _servers[server]!.LastErrors;
 
     public Task KillAsync(int server) => _servers[server]!.KillAsync();
 
@@ -53,6 +64,6 @@ internal sealed class YamlCluster : IAsyncDisposable
         string file = Path.Combine(_directory, $"{role}{server}.yaml");
         string own = server == 0 ? "chunk_size: 1MiB\nhttp: none\n" + string.Join('\n', MasterLines) : $"master: {Master}";
         await File.WriteAllTextAsync(file, $"bind: {address}\ndata: {Path.Combine(_directory, $"{role}{server}")}\nlog_level: warning\n{own}\n");
-        _servers[server] = await ServerProcess.StartAsync($"{role}{server}", [role, "--config", file], TimeProvider.System, TestContext.Current.CancellationToken);
+        _servers[server] = await ServerProcess.StartAsync($"{role}{server}", [role, "--config", file], TimeProvider.System, TestContext.Current.CancellationToken, null, _mostOpenFiles);
     }
 }

@@ -43,14 +43,14 @@ internal sealed class HttpEndpoint : IAsyncDisposable
     public string Address { get; }
 
     /// <exception cref="CommandException">The address cannot be listened on.</exception>
-    public static async Task<HttpEndpoint> StartAsync(string address, IProcessStatus status, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellation)
+    public static async Task<HttpEndpoint> StartAsync(string address, int mostConnections, IProcessStatus status, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellation)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(loggers);
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
-            kestrel.Limits.MaxConcurrentConnections = 256;
+            kestrel.Limits.MaxConcurrentConnections = mostConnections;
             kestrel.Limits.MaxRequestBodySize = 64 * 1024;
             Listen(kestrel, address);
         });

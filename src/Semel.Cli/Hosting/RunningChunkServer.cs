@@ -30,11 +30,12 @@ internal sealed class RunningChunkServer : IAsyncDisposable
     public ChunkServerNode Node { get; }
 
     public static async Task<RunningChunkServer> StartAsync(
-        ChunkServerSettings settings, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellation)
+        ChunkServerSettings settings, OpenFileShare share, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellation)
     {
         ChunkServerNode? node = null;
-        var disk = new RealDisk(settings.Data);
-        var wire = new SocketWire(new SocketWireOptions { Role = "chunkserver", ClusterId = () => node?.ClusterId }, time, new Random(), loggers);
+        var disk = new RealDisk(settings.Data, share.DiskFiles);
+        var sockets = new SocketWireOptions { Role = "chunkserver", ClusterId = () => node?.ClusterId, MaxAcceptedConnections = share.Connections };
+        var wire = new SocketWire(sockets, time, new Random(), loggers);
         try
         {
             node = await ChunkServerNode.StartAsync(settings.Server, disk, wire, time, new Random(), loggers, cancellation);

@@ -19,11 +19,12 @@ internal sealed class RunningMaster : IAsyncDisposable
 
     public MasterNode Node { get; }
 
-    public static async Task<RunningMaster> StartAsync(MasterSettings settings, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellation)
+    public static async Task<RunningMaster> StartAsync(MasterSettings settings, OpenFileShare share, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellation)
     {
         MasterNode? node = null;
-        var disk = new RealDisk(settings.Data);
-        var wire = new SocketWire(new SocketWireOptions { Role = "master", ClusterId = () => node?.ClusterId }, time, new Random(), loggers);
+        var disk = new RealDisk(settings.Data, share.DiskFiles);
+        var sockets = new SocketWireOptions { Role = "master", ClusterId = () => node?.ClusterId, MaxAcceptedConnections = share.Connections };
+        var wire = new SocketWire(sockets, time, new Random(), loggers);
         try
         {
             node = await MasterNode.StartAsync(settings.Master, disk, wire, time, new Random(), loggers, cancellation);

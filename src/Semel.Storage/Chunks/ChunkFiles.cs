@@ -86,7 +86,9 @@ public sealed class ChunkFiles : IDisposable
             WriteSlot(metaFile, metadata, 1);
             metaFile.SetLength(ChunkMetadata.SlotStride + ChunkMetadata.SlotSize);
             await metaFile.FlushAsync();
+            metaFile.Dispose();
             disk.Rename(temporary, NameOf(chunk.Handle, "meta"));
+            metaFile = disk.Open(NameOf(chunk.Handle, "meta"), create: false);
             await disk.FlushDirectoryAsync(directory);
             return new ChunkFiles(disk, frames, metaFile, metadata, 1, baseBytes);
         }

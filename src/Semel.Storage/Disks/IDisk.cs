@@ -33,10 +33,10 @@ public interface IDisk
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     IDiskFile Open(string name, bool create);
 
-    /// <summary>Replaces the target if there is one; atomic.</summary>
+    /// <summary>Replaces the target if there is one; atomic. A file that is open under one of the names must be closed before.</summary>
     void Rename(string from, string to);
 
-    /// <summary>No error if there is no such file. Open handles keep working.</summary>
+    /// <summary>No error if there is no such file. What has it open may go on or fail.</summary>
     void Delete(string name);
 
     /// <summary>Makes names created, renamed and deleted in the directory durable.</summary>
@@ -50,7 +50,7 @@ public interface IDisk
 }
 
 /// <summary>
-/// An open file. Reads and writes go to the page cache and return at once; they may run in parallel with each other and with a
+/// A file in use. Reads and writes go to the page cache and return at once; they may run in parallel with each other and with a
 /// flush. Thread-safe; who writes where is the caller's order.
 /// </summary>
 public interface IDiskFile : IDisposable

@@ -8,13 +8,21 @@ public sealed class RealDisk : IDisk
 {
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
 
+    private const int DefaultOpenFiles = 512;
+
     private readonly string _root;
     private readonly FlushThreads _threads = new();
 
+    /// <param name="root">The directory.</param>
+    /// <param name="mostOpenFiles">
+    /// So many of the system's files are kept open, 1 or more; beyond it a file that was not used for a while is closed for another, and opened again when it is needed.
+    /// </param>
     /// <exception cref="IOException">The directory cannot be created or is not a directory.</exception>
-    public RealDisk(string root)
+    public RealDisk(string root, int mostOpenFiles = DefaultOpenFiles)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(root);
+        ArgumentOutOfRangeException.ThrowIfLessThan(mostOpenFiles, 1);
+        OpenFiles = new OpenFiles(mostOpenFiles);
         _root = Path.TrimEndingDirectorySeparator(Path.GetFullPath(root));
         if (File.Exists(_root))
             throw new IOException($"{_root} is a file. Give a directory.");
@@ -27,6 +35,9 @@ public sealed class RealDisk : IDisk
     public override string ToString() => _root;
 
     public string BootId { get; }
+
+    internal OpenFiles OpenFiles { get; }
+
     public long CapacityBytes => new DriveInfo(_root).TotalSize;
     public long FreeBytes => new DriveInfo(_root).AvailableFreeSpace;
 
@@ -38,11 +49,7 @@ public sealed class RealDisk : IDisk
 
     public IReadOnlyList<string> ListDirectories(string directory) => List(directory, static d => d.EnumerateDirectories());
 
-    public IDiskFile Open(string name, bool create)
-    {
-        string path = Resolve(name);
-        return new RealDiskFile(OpenHandle(path, create ? FileMode.CreateNew : FileMode.Open, FileShare.ReadWrite | FileShare.Delete), path, _threads);
-    }
+    public IDiskFile Open(string name, bool create) => new RealDiskFile(Resolve(name), create, OpenFiles, _threads);
 
     public void Rename(string from, string to)
     {
@@ -108,7 +115,7 @@ public sealed class RealDisk : IDisk
         }
     }
 
-    private static SafeFileHandle OpenHandle(string path, FileMode mode, FileShare share)
+    internal static SafeFileHandle OpenHandle(string path, FileMode mode, FileShare share)
     {
         try
         {

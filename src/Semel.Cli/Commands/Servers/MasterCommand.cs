@@ -19,7 +19,7 @@ internal static class MasterCommand
 
     private static async Task ServeAsync(ServerRun run, MasterSettings settings)
     {
-        await using var master = await RunningMaster.StartAsync(settings, run.Time, run.Loggers, run.Stop);
+        await using var master = await RunningMaster.StartAsync(settings, run.Share, run.Time, run.Loggers, run.Stop);
         var status = new ClusterProcessStatus(master.Node.Address, run.Time, run.Loggers);
         await using var disposeStatus = status;
         await using var http = await run.StartHttpAsync(settings, status);

@@ -17,7 +17,8 @@ internal static class ServerVerb
     /// <summary>Lines <c>clock MS</c> on standard input set the wall clock that this server sees off by so many milliseconds: for <c>semel torture</c>.</summary>
     public static readonly Option<bool> ClockFromStdin = new("--clock-from-stdin") { Description = "Let standard input shift the clock.", Hidden = true };
 
-    public static async Task<int> RunAsync<TSettings>(CommandContext context, TSettings settings, Func<ServerRun, TSettings, Task> serve)
+    /// <param name="servers">How many servers <paramref name="serve"/> starts in this process.</param>
+    public static async Task<int> RunAsync<TSettings>(CommandContext context, TSettings settings, Func<ServerRun, TSettings, Task> serve, int servers = 1)
         where TSettings : ProcessSettings
     {
         var clock = context.Get(ClockFromStdin) ? new ShiftedClock(context.Time) : null;
@@ -25,9 +26,13 @@ internal static class ServerVerb
             ? ParentWatch.WhileOpen(context.Streams.Input, clock is null ? null : clock.Obey, context.Cancellation)
             : CancellationTokenSource.CreateLinkedTokenSource(context.Cancellation);
         using var loggers = ServerLogging.Create(settings.LogLevel, settings.LogFormat);
+        int limit = OpenFileShare.LimitOfThisProcess();
+        var share = OpenFileShare.Of(limit, servers);
+        if (share.IsTight)
+            loggers.CreateLogger("Semel.Process").FewOpenFiles(limit, share.Connections, share.DiskFiles);
         try
         {
-            await serve(new ServerRun(context, clock ?? context.Time, loggers, stop.Token), settings);
+            await serve(new ServerRun(context, share, clock ?? context.Time, loggers, stop.Token), settings);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
@@ -38,14 +43,17 @@ internal static class ServerVerb
 }
 
 /// <summary>What a server needs while it runs.</summary>
-internal sealed class ServerRun(CommandContext context, TimeProvider time, ILoggerFactory loggers, CancellationToken stop)
+internal sealed class ServerRun(CommandContext context, OpenFileShare share, TimeProvider time, ILoggerFactory loggers, CancellationToken stop)
 {
+    /// <summary>For each server of the process.</summary>
+    public OpenFileShare Share { get; } = share;
+
     public TimeProvider Time { get; } = time;
     public ILoggerFactory Loggers { get; } = loggers;
     public CancellationToken Stop { get; } = stop;
 
     public async Task<HttpEndpoint?> StartHttpAsync(ProcessSettings settings, IProcessStatus status) =>
-        settings.HasHttp ? await HttpEndpoint.StartAsync(settings.Http, status, Time, Loggers, Stop) : null;
+        settings.HasHttp ? await HttpEndpoint.StartAsync(settings.Http, Share.HttpConnections, status, Time, Loggers, Stop) : null;
 
     public void SayReady(ReadyLine ready)
     {

@@ -40,18 +40,18 @@ internal static class UpCommand
                 ChunkServers = (int)context.Get(chunkServers),
                 ChunkSize = (uint)context.Get(chunkSize),
             };
-            return await ServerVerb.RunAsync(context, settings, (server, _) => ServeAsync(context, server, settings));
+            return await ServerVerb.RunAsync(context, settings, (server, _) => ServeAsync(context, server, settings), servers: settings.ChunkServers + 1);
         });
     }
 
     private static async Task ServeAsync(CommandContext context, ServerRun run, UpSettings settings)
     {
-        await using var master = await RunningMaster.StartAsync(settings.Master(), run.Time, run.Loggers, run.Stop);
+        await using var master = await RunningMaster.StartAsync(settings.Master(), run.Share, run.Time, run.Loggers, run.Stop);
         var servers = new List<RunningChunkServer>();
         try
         {
             for (int i = 1; i <= settings.ChunkServers; i++)
-                servers.Add(await RunningChunkServer.StartAsync(settings.ChunkServer(i, master.Node.Address), run.Time, run.Loggers, run.Stop));
+                servers.Add(await RunningChunkServer.StartAsync(settings.ChunkServer(i, master.Node.Address), run.Share, run.Time, run.Loggers, run.Stop));
             await using var status = new ClusterProcessStatus(master.Node.Address, run.Time, run.Loggers);
             await using var http = await run.StartHttpAsync(settings, status);
             await status.WaitForServersAsync(settings.ChunkServers, run.Stop);
