@@ -78,6 +78,10 @@ public sealed class MasterOptions : IValidatableObject
     [Range(1, 10_000)]
     public int ParallelViewChanges { get; set; } = 64;
 
+    /// <summary>Chunks that are made at a time; further ones wait their turn. Default 64.</summary>
+    [Range(1, 10_000)]
+    public int ParallelChunkMaking { get; set; } = 64;
+
     /// <summary>Handles that one log entry reserves; a restart of the master leaves the rest of them unused. Default 64.</summary>
     [Range(1, 100_000)]
     public int HandleBlock { get; set; } = 64;

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Semel.Cli.Clusters;
 using Semel.Cli.Terminal;
 
 namespace Semel.EndToEnd;
@@ -50,6 +51,23 @@ public sealed class BenchTests
         Assert.Equal(rates[1], root.GetProperty("records_per_s").GetDouble());
         Assert.Equal((rates[0], rates[2]), (spread.GetProperty("min").GetDouble(), spread.GetProperty("max").GetDouble()));
         Assert.Equal(3000, root.GetProperty("latency_us").GetProperty("histogram").EnumerateArray().Sum(b => b[1].GetInt64()));
+    }
+
+    [Fact]
+    public async Task Chunks_that_had_too_few_replicas_are_told_beside_the_rate()
+    {
+        using var directory = new TemporaryDirectory();
+        await using var cluster = await YamlCluster.StartAsync(directory.Path, chunkServers: 3);
+        string[] bench = ["bench", "append", "--records", "1000", "--size", "100", "--master", cluster.Master];
+        var whole = await MeasureAsync(bench);
+        await cluster.KillAsync(3);
+
+        var lacking = await MeasureAsync(bench);
+        var text = await Shell.RunAsync([.. bench, "--warm-up", "100ms"]);
+
+        Assert.Equal(0, whole.GetProperty("under_replicated").GetInt64());
+        Assert.InRange(lacking.GetProperty("under_replicated").GetInt64(), 1, 100);
+        Assert.Contains("this is not the rate of 3 replicas", text.Output, StringComparison.Ordinal);
     }
 
     [Fact]

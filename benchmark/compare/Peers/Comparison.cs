@@ -8,7 +8,7 @@ namespace Semel.Peers;
 /// <summary>One system at one work, over all repetitions: medians.</summary>
 internal sealed record Measured(
     string Work, string System, int Runs, Spread RecordsPerS, double MbPerS, double P50Us, double P99Us, double? ServerCpuSPerMillion, double ClientCpuSPerMillion,
-    double DiskBytesPerByte, double? ForeignCpuShare);
+    double DiskBytesPerByte, double? ForeignCpuShare, long UnderReplicated);
 
 /// <summary>A peer and Semel, measured alternately at the same work; or, without a peer, a work that only Semel was measured at.</summary>
 internal sealed record Pair(string Work, string Acknowledged, Measured? Peer, Measured Semel)
@@ -81,6 +81,8 @@ internal sealed record Comparison(List<Pair> Pairs, List<(string System, string 
             text.AppendLine($"* Not measured: {system}. {reason}");
         foreach (string failure in Failed)
             text.AppendLine($"* Failed, and therefore without a rate: {failure}");
+        foreach (var pair in Pairs.Where(p => p.Semel.UnderReplicated > 0))
+            text.AppendLine(FormattableString.Invariant($"* {pair.Work}: {pair.Semel.UnderReplicated:N0} chunks of Semel had too few replicas at the end of a run, so that is not the rate of 3."));
         double? foreign = Pairs.Max(p => p.Semel.ForeignCpuShare);
         if (foreign > 0.1)
             text.AppendLine(FormattableString.Invariant($"* Up to {foreign:P0} of the processors went to other processes: only ratios mean something."));
@@ -99,7 +101,8 @@ internal sealed record Comparison(List<Pair> Pairs, List<(string System, string 
         work, system, runs.Count, Spread.Of(runs.Select(r => D(r, "records_per_s"))), Median(runs, r => D(r, "mb_per_s")), Median(runs, r => D(r, "p50_us")), Median(runs, r => D(r, "p99_us")),
         Median(runs, r => ServerCpu(r) / D(r, "records") * 1e6), Median(runs, r => ClientCpu(r) / D(r, "records") * 1e6),
         Median(runs, r => D(r, "disk_written_bytes") / (D(r, "records") * D(r, "size"))),
-        runs.Max(r => r.TryGetProperty("runs", out var each) && each[0].GetProperty("foreign_cpu_share") is { ValueKind: JsonValueKind.Number } share ? share.GetDouble() : (double?)null));
+        runs.Max(r => r.TryGetProperty("runs", out var each) && each[0].GetProperty("foreign_cpu_share") is { ValueKind: JsonValueKind.Number } share ? share.GetDouble() : (double?)null),
+        runs.Max(r => r.TryGetProperty("under_replicated", out var chunks) ? chunks.GetInt64() : 0));
 
     private static double ServerCpu(JsonElement run) =>
         run.TryGetProperty("cpu_s", out var cpu) ? D(cpu, "chunkservers") + D(cpu, "master") : D(run, "server_cpu_s");

@@ -29,7 +29,7 @@ internal sealed class Primary
     /// <summary>Most that one message carries to a secondary that has to catch up.</summary>
     private const int CatchUpBytes = 8 << 20;
 
-    /// <summary>So many times <see cref="ChunkServerOptions.VoteTimeout"/> may a server that answers for other chunks owe a vote.</summary>
+    /// <summary>So many times <see cref="ChunkServerOptions.VoteTimeout"/> may a server that answers for other chunks, or is known to be slow, owe a vote.</summary>
     private const int PatienceWithTheSlow = 10;
 
     /// <summary>So many ticks in a row may come late before the others are blamed all the same.</summary>
@@ -37,6 +37,7 @@ internal sealed class Primary
 
     private static readonly TimeSpan RetryPause = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan WatchInterval = TimeSpan.FromMilliseconds(25);
+    private static readonly TimeSpan PulseWindow = TimeSpan.FromSeconds(2);
 
     private readonly Replica _replica;
     private readonly ReplicaServices _services;
@@ -459,10 +460,11 @@ internal sealed class Primary
 
     private async Task CallAsync(MemberStream member, MessageKind kind, Google.Protobuf.IMessage request, Payload payload)
     {
+        long now = _services.Time.GetTimestamp();
         member.InFlight++;
-        member.OwingSince ??= _services.Time.GetTimestamp();
-        var result = await member.Link.CallAsync(kind, request, payload, _services.Options.VoteTimeout * 2, _ended.Token);
-        if (!_replica.Post(new MemberAnswered(this, member, kind == MessageKind.NewView, result)))
+        member.OwingSince ??= now;
+        var result = await member.Link.CallAsync(kind, request, payload, Expected(member) * 2, _ended.Token);
+        if (!_replica.Post(new MemberAnswered(this, member, kind == MessageKind.NewView, result, now)))
             result.Payload.Release();
     }
 
@@ -484,7 +486,7 @@ internal sealed class Primary
             return;
         }
         member.UnreachableSince = null;
-        member.Pulse.Answered(now);
+        member.Pulse.Answered(answer.SentAt, now, In(PulseWindow) - now);
         var vote = answer.Result.Answer<Vote>();
         switch (vote.Status)
         {
@@ -641,12 +643,25 @@ internal sealed class Primary
 
     private void Watch(MemberStream member, long now)
     {
-        var limit = _services.Options.VoteTimeout;
-        var patience = member.Pulse.Last is > 0 and var last && Elapsed(last, now) < limit ? limit * PatienceWithTheSlow : limit;
-        if (member.UnreachableSince is { } lost && Elapsed(lost, now) >= limit / 2)
+        if (member.UnreachableSince is { } lost && Elapsed(lost, now) >= _services.Options.VoteTimeout / 2)
             Accuse(member, $"it could not be reached for {Elapsed(lost, now).TotalMilliseconds:F0} ms");
-        else if (member.OwingSince is { } since && (member.InFlight > 0 || member.Acked < _replica.Log.Files.Length) && Elapsed(since, now) >= patience)
+        else if (member.OwingSince is { } since && (member.InFlight > 0 || member.Acked < _replica.Log.Files.Length) && Elapsed(since, now) >= PatienceWith(member, now))
             Accuse(member, $"it owed a vote for {Elapsed(since, now).TotalMilliseconds:F0} ms");
+    }
+
+    /// <summary>How long it may owe a vote: longer if it is alive as far as its answers for other chunks tell.</summary>
+    private TimeSpan PatienceWith(MemberStream member, long now)
+    {
+        var expected = Expected(member);
+        return member.Pulse.Last is > 0 and var last && Elapsed(last, now) < expected ? _services.Options.VoteTimeout * PatienceWithTheSlow : expected;
+    }
+
+    /// <summary>Within this time an answer of it should come, going by those that came for any chunk.</summary>
+    private TimeSpan Expected(MemberStream member)
+    {
+        var least = _services.Options.VoteTimeout;
+        var expected = Elapsed(0, member.Pulse.Slowest) * 2;
+        return expected < least ? least : expected < least * PatienceWithTheSlow ? expected : least * PatienceWithTheSlow;
     }
 
     private void Accuse(MemberStream member, string reason)

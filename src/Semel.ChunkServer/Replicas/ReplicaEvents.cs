@@ -10,7 +10,7 @@ namespace Semel.ChunkServer.Replicas;
 internal sealed record FlushEnded(int Generation, uint UpTo, Exception? Failure);
 
 /// <summary>A secondary answered a PREPARE or NEW_VIEW, or did not.</summary>
-internal sealed record MemberAnswered(Primary Asker, MemberStream Member, bool ToNewView, CallResult Result);
+internal sealed record MemberAnswered(Primary Asker, MemberStream Member, bool ToNewView, CallResult Result, long SentAt);
 
 /// <summary>The primary's timer fired.</summary>
 internal sealed record PrimaryTick(Primary Primary);

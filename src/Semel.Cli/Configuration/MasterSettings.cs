@@ -33,6 +33,7 @@ internal sealed class MasterSettings : ProcessSettings
         new("parallel_clones", SettingKind.Number, s => s.Master, nameof(MasterOptions.ParallelClones), "Chunks that are copied at a time in the whole cluster."),
         new("parallel_clones_per_server", SettingKind.Number, s => s.Master, nameof(MasterOptions.ParallelClonesPerServer), "Chunks that are copied to one server at a time."),
         new("parallel_view_changes", SettingKind.Number, s => s.Master, nameof(MasterOptions.ParallelViewChanges), "View changes that run at a time: a server with many primaries that restarts needs one for each."),
+        new("parallel_chunk_making", SettingKind.Number, s => s.Master, nameof(MasterOptions.ParallelChunkMaking), "Chunks that are made at a time; further ones wait their turn."),
         new("handle_block", SettingKind.Number, s => s.Master, nameof(MasterOptions.HandleBlock), "Chunk handles that one log entry reserves; a restart of the master leaves the rest of them unused."),
         new("max_writer_names_per_file", SettingKind.Number, s => s.Master, nameof(MasterOptions.MaxWriterNamesPerFile), "Names of writers that one file may have."),
         new("allow_unclean_recovery", SettingKind.Switch, s => s.Master, nameof(MasterOptions.AllowUncleanRecovery), "For files with memory durability: when all members of a chunk lost their memory at once, go on with what the disks have, which may lack acknowledged records."),

@@ -18,6 +18,7 @@ internal sealed class ChunkMaker(
 
     private readonly SortedDictionary<ulong, Making> _running = [];
     private readonly SortedSet<ulong> _beingMade = [];
+    private readonly Slots _slots = new(services.Options.ParallelChunkMaking);
 
     /// <summary>Handles of replicas that exist, or may, before their chunk does.</summary>
     public bool IsBeingMade(ChunkHandle handle) => _beingMade.Contains(handle.Value);
@@ -47,7 +48,21 @@ internal sealed class ChunkMaker(
             await Task.Yield();
             for (var pause = FirstPause; IsWanted(file); pause = Longer(pause))
             {
-                string? problem = await TryOnceAsync(file);
+                // Servers that get all at once would finish none in time.
+                await _slots.TakeAsync();
+                Task? replacement = null;
+                string? problem = null;
+                try
+                {
+                    if (IsWanted(file))
+                        (problem, replacement) = await TryOnceAsync(file);
+                }
+                finally
+                {
+                    _slots.Return();
+                }
+                if (replacement is not null)
+                    await replacement;
                 if (problem is null)
                     return;
                 if (making.Problem is null)
@@ -65,16 +80,16 @@ internal sealed class ChunkMaker(
     }
 
     /// <summary>
-    /// One attempt; null when it succeeded. 1: a handle. 2: replicas on as many servers as the file wants; where one fails, another takes its place. 3: when
+    /// One attempt: its problem, null when it succeeded, and the view change that goes on with the chunk, if its first primary did not take over. 1: a handle. 2: replicas on as many servers as the file wants; where one fails, another takes its place. 3: when
     /// enough hold one durably, the chunk is logged: now it exists. 4: its primary is told.
     /// </summary>
-    private async Task<string?> TryOnceAsync(FileNode file)
+    private async Task<(string? Problem, Task? Replacement)> TryOnceAsync(FileNode file)
     {
         int wanted = file.Settings.Replicas;
         int enough = Math.Min(wanted, services.Options.MinMembers);
         var previous = file.Tail;
         if (servers.AliveCount < enough)
-            return $"{servers.AliveCount} chunk servers are alive, {enough} are needed";
+            return ($"{servers.AliveCount} chunk servers are alive, {enough} are needed", null);
 
         // Step 1: a handle that nobody ever had.
         var handle = await handles.NextAsync();
@@ -102,9 +117,9 @@ internal sealed class ChunkMaker(
                     made.Add(holder);
             }
             if (!IsWanted(file) || file.Tail != previous)
-                return null;
+                return (null, null);
             if (made.Count < enough)
-                return $"{made.Count} of {tried.Count} chunk servers that were asked hold a replica, {enough} are needed" + (failure is null ? "" : $"; {failure}");
+                return ($"{made.Count} of {tried.Count} chunk servers that were asked hold a replica, {enough} are needed" + (failure is null ? "" : $"; {failure}"), null);
 
             // Step 3: the chunk exists.
             var primary = previous is not null && made.Contains(previous.Primary) ? previous.Primary : placement.LeastBurdened(made);
@@ -123,16 +138,16 @@ internal sealed class ChunkMaker(
 
         // Step 4: its primary.
         if (chunk.IsSealed || views.IsRunning(chunk))
-            return null;
+            return (null, null);
         string? refusal = await granting.GrantAsync(chunk, seal: false, promise: null);
         if (refusal is null)
             activities.Of(file).GrantedAt = services.Now;
         else if (!chunk.IsGone && !chunk.IsSealed)
         {
             services.Logger.GrantRefused(chunk.Primary, handle, chunk.Version, refusal);
-            await views.Start(chunk, "its first primary did not take over", accused: chunk.Primary);
+            return (null, views.Start(chunk, "its first primary did not take over", accused: chunk.Primary));
         }
-        return null;
+        return (null, null);
     }
 
     private CreateChunkRequest RequestFor(FileNode file, ChunkHandle handle, Chunk? previous)

@@ -5,7 +5,8 @@ namespace Semel.Storage.Disks;
 /// closes another that was not used for a while.
 /// </summary>
 /// <param name="most">
-/// So many are kept open, 1 or more. Threads that use others at the same moment, and files of which a flush has failed, may come on top.
+/// So many are open at most, 1 or more; from three quarters on idle ones are closed. Threads that use others at the same moment, and files of which a flush has failed, may
+/// come on top.
 /// </param>
 /// <remarks>
 /// A file with writes that were not flushed is flushed before it is closed: the kernel tells of a write that it lost to those who have the file open, and whoever opens it
@@ -17,6 +18,8 @@ internal sealed class OpenFiles(int most)
     private const int Candidates = 64;
 
     private const int Flushes = 3;
+
+    private readonly int _enough = Math.Max(1, most - (most / 4));
 
     private readonly Lock _gate = new();
     private readonly LinkedList<RealDiskFile> _files = new();   // guarded by _gate; the next candidate first
@@ -42,9 +45,12 @@ internal sealed class OpenFiles(int most)
         return places;
     }
 
-    /// <summary>Gives a file that is about to be opened its place.</summary>
+    /// <summary>
+    /// Gives a file that is about to be opened its place. Closes two others when there are enough, so that their number falls back when all that could be closed had to be
+    /// flushed first for a while. Waits for such a flush only when there are as many as there may be: somebody else's work waits meanwhile.
+    /// </summary>
     /// <param name="file">It is closed.</param>
-    /// <param name="mayWait">For the flush of another one, if none can be closed at once. A thread that flushes must not: it could wait for itself.</param>
+    /// <param name="mayWait">A thread that flushes must not: it could wait for itself.</param>
     /// <returns>What to hand to <see cref="Leave"/>.</returns>
     public LinkedListNode<RealDiskFile> Enter(RealDiskFile file, bool mayWait)
     {
@@ -53,7 +59,9 @@ internal sealed class OpenFiles(int most)
             RealDiskFile? unflushed = null;
             lock (_gate)
             {
-                if (_files.Count < most || TryCloseOne(out unflushed) || unflushed is null || !mayWait || flushes == Flushes)
+                if (_files.Count >= _enough && TryCloseOne(out unflushed) && _files.Count >= _enough)
+                    TryCloseOne(out _);
+                if (_files.Count < most || unflushed is null || !mayWait || flushes == Flushes)
                     return _files.AddLast(file);
             }
             unflushed.FlushAndWait();

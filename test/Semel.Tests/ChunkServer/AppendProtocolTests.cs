@@ -242,6 +242,32 @@ public class AppendProtocolTests
     }
 
     [Fact]
+    public void A_secondary_whose_answers_take_long_is_not_accused_while_they_come_and_is_when_they_stop()
+    {
+        var cluster = new ScriptedCluster();
+        cluster.Run(async () =>
+        {
+            await cluster.CreateAsync();
+            await cluster.GrantAsync(0, 1);
+            await cluster.InitAsync(0, 5, 1);
+            ulong sequence = 0;
+            foreach (int milliseconds in (int[])[300, 500, 700, 900, 900])
+            {
+                var time = TimeSpan.FromMilliseconds(milliseconds);
+                cluster.Disk(1).Faults = DiskFaults.None with { MinFlush = time, MaxFlush = time };
+                Assert.Equal(AppendStatus.Committed, (await cluster.AppendAsync(0, 5, 1, ++sequence, "slow"))!.Status);
+            }
+            Assert.Empty(cluster.Suspected);
+
+            cluster.Pause(1);
+            _ = cluster.AppendAsync(0, 5, 1, ++sequence, "waits");
+            await cluster.UntilAsync(() => Task.FromResult(cluster.Suspected.Count > 0));
+
+            Assert.Equal(2UL, cluster.Suspected[0].Member);
+        });
+    }
+
+    [Fact]
     public void The_SEAL_names_the_digest_of_the_base_that_the_next_chunk_starts_from()
     {
         var cluster = new ScriptedCluster();

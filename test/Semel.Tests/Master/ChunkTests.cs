@@ -41,6 +41,31 @@ public sealed class ChunkTests
     });
 
     [Fact]
+    public void Chunks_that_are_all_wanted_at_once_are_made_a_few_at_a_time() => MasterFixture.Run(async m =>
+    {
+        m.Options.ParallelChunkMaking = 2;
+        await m.RestartAsync();
+        var servers = await m.JoinAsync(3);
+        int most = 0;
+        int Underway() => servers.SelectMany(s => s.Creates).Select(c => c.Handle).Distinct().Count() - servers.Sum(s => s.Grants.Count);
+        foreach (var server in servers)
+        {
+            server.OnCreate = _ =>
+            {
+                most = Math.Max(most, Underway());
+                return new CreateChunkReply { Status = Status.Ok };
+            };
+        }
+        for (int i = 0; i < 10; i++)
+            await m.CreateAsync($"/{i}");
+
+        var found = await Task.WhenAll(Enumerable.Range(0, 10).Select(i => m.LocateTailAsync($"/{i}")));
+
+        Assert.All(found, f => Assert.Equal((Status.Ok, 3), (f.Status, f.Chunk.Members.Count)));
+        Assert.Equal(2, most);
+    });
+
+    [Fact]
     public void With_fewer_servers_than_replicas_but_enough_a_chunk_is_made() => MasterFixture.Run(async m =>
     {
         await m.JoinAsync(2);

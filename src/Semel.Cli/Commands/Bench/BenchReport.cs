@@ -44,12 +44,12 @@ internal sealed record LatencyShape(double P50, double P90, double P99, double P
 
 /// <summary>One run as it is reported.</summary>
 internal sealed record RunShape(
-    double Seconds, double RecordsPerS, double MbPerS, double P50Us, double P99Us, double MaxUs, CpuSeconds CpuS, double? ForeignCpuShare, ProcessUse[] Processes)
+    double Seconds, double RecordsPerS, double MbPerS, double P50Us, double P99Us, double MaxUs, CpuSeconds CpuS, double? ForeignCpuShare, long UnderReplicated, ProcessUse[] Processes)
 {
     public static RunShape Of(RunResult run, int size) => new(
         Math.Round(run.Seconds, 4), Math.Round(run.Records / run.Seconds, 1), Math.Round(run.Records * (double)size / run.Seconds / 1e6, 3),
         LatencyShape.At(run.Latencies, 0.5), LatencyShape.At(run.Latencies, 0.99), Math.Round(run.Latencies.MaxTicks / 10.0, 1),
-        CpuSeconds.Of(run.Usage), run.Usage.ForeignCpuShare, run.Usage.Processes);
+        CpuSeconds.Of(run.Usage), run.Usage.ForeignCpuShare, run.UnderReplicated, run.Usage.Processes);
 }
 
 /// <summary>The last line of <c>--json</c>: figures are medians over the runs, latencies those of all runs together. The keys are API.</summary>
@@ -58,7 +58,7 @@ internal sealed record BenchShape(
     double Seconds, double RecordsPerS, double MbPerS, double P50Us, double P99Us, double MaxUs, bool? Verified, CpuSeconds CpuS,
     CpuSeconds CpuSPerMillion, CpuSeconds? CpuSPerGib, long DiskWrittenBytes, double WarmUpS, Dictionary<string, Spread> Spread,
     LatencyShape LatencyUs, LatencyShape? LatenessUs, int? Readers, LatencyShape? EndToEndUs, BenchShape? WithoutReaders, double? AppendsKept,
-    RunShape[] Runs, MachineShape? Machine);
+    long UnderReplicated, RunShape[] Runs, MachineShape? Machine);
 
 /// <summary>What was measured, for programs and for people.</summary>
 internal sealed class BenchReport
@@ -111,6 +111,8 @@ internal sealed class BenchReport
         double? foreign = s.Runs.Max(r => r.ForeignCpuShare);
         if (foreign > 0.05)
             text.AppendLine(FormattableString.Invariant($"other processes took up to {foreign:P0} of the processors: compare ratios of one run only"));
+        if (s.UnderReplicated > 0)
+            text.AppendLine(FormattableString.Invariant($"up to {s.UnderReplicated:N0} chunks had too few replicas at the end of a run: this is not the rate of {s.Replicas} replicas"));
         if (s.Machine is { } machine)
             text.AppendLine(machine.ToText());
         text.Append(s.Verified is true ? "verified: everything acknowledged was read back, nothing else" : "not verified");
@@ -141,6 +143,6 @@ internal sealed class BenchReport
             cpu.Per(records / 1e6), gib == 0 ? null : cpu.Per(gib), (long)Spread.Of(results.Select(r => (double)r.Usage.Processes.Sum(p => p.DiskWrittenBytes))).Median,
             options.WarmUp.TotalSeconds, spread, LatencyShape.Of(LatencyHistogram.Sum(results.Select(r => r.Latencies))),
             options.Rate is null ? null : LatencyShape.Of(LatencyHistogram.Sum(results.Select(r => r.Lateness!))),
-            null, null, null, null, runs, machine);
+            null, null, null, null, runs.Max(r => r.UnderReplicated), runs, machine);
     }
 }

@@ -6,8 +6,9 @@ namespace Semel.Cli.Commands.Bench;
 /// <summary>What one run measured; everything acknowledged was read back, if that was asked for.</summary>
 /// <param name="Lateness">Open loop: how late appends were started.</param>
 /// <param name="EndToEnd">With readers: from the start of an append to each reader.</param>
+/// <param name="UnderReplicated">Chunks of the cluster that had too few replicas when the last append was acknowledged: appends to them are less work.</param>
 internal sealed record RunResult(
-    long Records, double Seconds, LatencyHistogram Latencies, LatencyHistogram? Lateness, LatencyHistogram? EndToEnd, RunUsage Usage);
+    long Records, double Seconds, LatencyHistogram Latencies, LatencyHistogram? Lateness, LatencyHistogram? EndToEnd, RunUsage Usage, long UnderReplicated);
 
 /// <summary>Appends to fresh files and measures that. In order: files, writers, readers; the measured appends; reading back. The files stay: to delete them would cost the next run.</summary>
 internal sealed class BenchRun(CommandContext context, BenchOptions options, SemelClient client, UsageMeter usage)
@@ -40,6 +41,7 @@ internal sealed class BenchRun(CommandContext context, BenchOptions options, Sem
             await appends.WaitAsync(context.Cancellation);
         }
         double seconds = context.Time.GetElapsedTime(begin).TotalSeconds;
+        long underReplicated = (await client.GetClusterStatusAsync(context.Cancellation)).UnderReplicated;
         bool caughtUp = await AllWithinAsync(following, ReaderPatience);
         var used = usage.End();
         stop.Cancel();
@@ -54,7 +56,7 @@ internal sealed class BenchRun(CommandContext context, BenchOptions options, Sem
             await writer.DisposeAsync();
         return new RunResult(
             writers.Sum(w => w.Acknowledged), seconds, LatencyHistogram.Sum(writers.Select(w => w.Latencies)), pacer?.Lateness,
-            readerCount == 0 ? null : LatencyHistogram.Sum(readers.Select(r => r.EndToEnd)), used);
+            readerCount == 0 ? null : LatencyHistogram.Sum(readers.Select(r => r.EndToEnd)), used, underReplicated);
     }
 
     /// <summary>Appends to other files for a while, in the closed loop.</summary>

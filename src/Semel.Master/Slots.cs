@@ -1,4 +1,4 @@
-namespace Semel.Master.Views;
+namespace Semel.Master;
 
 /// <summary>Lets a bounded number of flows run at a time, in the order in which they came. Belongs to the master's logical thread.</summary>
 internal sealed class Slots(int count)
