@@ -16,8 +16,13 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
     private static readonly TimeSpan ConfirmAfter = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan PauseBeforeNext = TimeSpan.FromSeconds(5);
     private const int ConfirmTries = 8;
+    private const int Several = 2;
+
+    /// <summary>Chunks that are looked at when a copy has ended; <see cref="Tick"/> looks at all.</summary>
+    private const int Candidates = 64;
 
     private readonly SortedDictionary<ulong, Lack> _lacking = [];
+    private readonly SortedSet<(int Left, long Since, ulong Handle)> _order = [];   // of _lacking: one replica left before several, then who has waited longest
     private readonly SortedDictionary<ulong, ServerId> _clones = [];
     private readonly SortedDictionary<ulong, Unconfirmed> _unconfirmed = [];
     private readonly SortedDictionary<ulong, SortedSet<ServerId>> _outdated = [];
@@ -86,25 +91,33 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
             _clones.Remove(handle);
     }
 
+    /// <summary>Room for the next one, which begins at once: many small chunks must not wait for the clock.</summary>
     public void CloneEnded(ChunkHandle handle)
     {
         _clones.Remove(handle.Value);
         // Also after a success: the report of the new replica comes before it or soon after.
         if (_lacking.TryGetValue(handle.Value, out var lack))
             lack.NotBefore = services.Now + (long)(PauseBeforeNext.TotalSeconds * services.Time.TimestampFrequency);
+        OrderClones(_order.GetViewBetween((1, 0, 0), (Several, long.MaxValue, ulong.MaxValue)).Take(Candidates));
     }
 
     public void Tick()
     {
         ConfirmSeals();
         DropOutdated();
-        // In the order of their handles; those that have only one replica left come first.
-        foreach (var (handle, lack) in _lacking.OrderBy(l => Math.Min(2, l.Value.Live)).ToList())
+        OrderClones(_order);
+    }
+
+    private void OrderClones(IEnumerable<(int Left, long Since, ulong Handle)> candidates)
+    {
+        foreach (var (_, _, handle) in candidates.ToList())
         {
             if (_clones.Count >= services.Options.ParallelClones)
                 return;
+            if (!_lacking.TryGetValue(handle, out var lack))
+                continue;
             if (services.State.FindChunk(new ChunkHandle(handle)) is not { IsSealed: true } chunk)
-                _lacking.Remove(handle);
+                Forget(handle);
             else if (!_clones.ContainsKey(handle) && services.Since(lack.Since) >= services.Options.RepairGrace && services.Now >= lack.NotBefore)
                 Clone(chunk);
         }
@@ -129,12 +142,24 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
         if (!chunk.IsSealed || chunk.IsGone)
             return;
         int live = Live(chunk);
+        ulong handle = chunk.Handle.Value;
         if (live >= Math.Min(chunk.File.Settings.Replicas, servers.AliveCount))
-            _lacking.Remove(chunk.Handle.Value);
-        else if (_lacking.TryGetValue(chunk.Handle.Value, out var lack))
-            lack.Live = live;
+        {
+            Forget(handle);
+            return;
+        }
+        if (_lacking.TryGetValue(handle, out var lack))
+            _order.Remove((lack.Left, lack.Since, handle));
         else
-            _lacking.Add(chunk.Handle.Value, new Lack(services.Now) { Live = live });
+            _lacking.Add(handle, lack = new Lack(services.Now));
+        lack.Left = Math.Min(live, Several);
+        _order.Add((lack.Left, lack.Since, handle));
+    }
+
+    private void Forget(ulong handle)
+    {
+        if (_lacking.Remove(handle, out var lack))
+            _order.Remove((lack.Left, lack.Since, handle));
     }
 
     private void Clone(Chunk chunk)
@@ -210,7 +235,9 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
     private sealed class Lack(long since)
     {
         public long Since => since;
-        public int Live { get; set; }
+
+        /// <summary>Good replicas on living servers: none, one, or <see cref="Several"/>.</summary>
+        public int Left { get; set; }
         public long NotBefore { get; set; }
         public bool Complained { get; set; }
     }

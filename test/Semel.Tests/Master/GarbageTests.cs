@@ -70,6 +70,46 @@ public sealed class GarbageTests
     });
 
     [Fact]
+    public void The_next_copy_begins_when_one_has_ended_and_never_more_at_a_time_than_may() => MasterFixture.Run(async m =>
+    {
+        const int count = 12;
+        var played = await m.JoinAsync(3);
+        var chunks = new List<ChunkLocation>();
+        for (int i = 0; i < count; i++)
+        {
+            await m.CreateAsync($"/{i}");
+            chunks.Add((await m.LocateTailAsync($"/{i}")).Chunk);
+        }
+        foreach (var server in played)
+            server.OnCreate = _ => null;
+        foreach (var chunk in chunks)
+        {
+            await ChunkTests.SealAsync(m, chunk, 4096, 1);
+            foreach (var server in played)
+                await server.TellAsync(Good(chunk));
+        }
+        var lost = played[0];
+        await lost.BeatAsync(reports: [.. chunks.Select(c => new ChunkReport { Handle = c.Handle, Gone = true })]);
+        await m.UntilAsync(() => lost.Commands.Any(c => c.CloneChunk is not null));
+        var began = m.Time.GetUtcNow();
+
+        int most = 0;
+        for (int done = 0; done < count; done++)
+        {
+            var clones = lost.Commands.Where(c => c.CloneChunk is not null).ToList();
+            most = Math.Max(most, clones.Count - done);
+            Assert.True(clones.Count > done, $"{done} copies have ended, and no further one was ordered");
+            await lost.BeatAsync(
+                results: [new CommandResult { CommandId = clones[done].CommandId, Status = Status.Ok }],
+                reports: [Good(chunks.Single(c => c.Handle == clones[done].CloneChunk.Handle))]);
+        }
+
+        Assert.Equal(m.Options.ParallelClonesPerServer, most);
+        Assert.InRange(m.Time.GetUtcNow() - began, TimeSpan.Zero, TimeSpan.FromSeconds(1));
+        Assert.Equal(0UL, (await m.StatusAsync()).UnderReplicated);
+    });
+
+    [Fact]
     public void An_outdated_replica_goes_only_when_the_chunk_has_all_its_good_ones() => Sealed(servers: 4, async (m, chunk, servers) =>
     {
         var holders = servers.Where(s => m.ChunkOf(chunk).Members.Contains(s.Id)).ToArray();
