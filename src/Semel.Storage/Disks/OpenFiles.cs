@@ -5,8 +5,8 @@ namespace Semel.Storage.Disks;
 /// closes another that was not used for a while.
 /// </summary>
 /// <param name="most">
-/// So many are open at most, 1 or more; from three quarters on idle ones are closed. Threads that use others at the same moment, and files of which a flush has failed, may
-/// come on top.
+/// So many are open at most, 1 or more; from three quarters on those are closed that were not used lately. Files that threads use or write at the same moment, and files of
+/// which a flush has failed, may come on top.
 /// </param>
 /// <remarks>
 /// A file with writes that were not flushed is flushed before it is closed: the kernel tells of a write that it lost to those who have the file open, and whoever opens it
@@ -59,8 +59,9 @@ internal sealed class OpenFiles(int most)
             RealDiskFile? unflushed = null;
             lock (_gate)
             {
-                if (_files.Count >= _enough && TryCloseOne(out unflushed) && _files.Count >= _enough)
-                    TryCloseOne(out _);
+                bool isFull = _files.Count >= most;
+                if (_files.Count >= _enough && TryCloseOne(sparesUsed: !isFull, out unflushed) && _files.Count >= _enough)
+                    TryCloseOne(sparesUsed: true, out _);
                 if (_files.Count < most || unflushed is null || !mayWait || flushes == Flushes)
                     return _files.AddLast(file);
             }
@@ -78,9 +79,9 @@ internal sealed class OpenFiles(int most)
         }
     }
 
-    /// <summary>Second chance: a file that was used since its last turn is passed over.</summary>
+    /// <param name="sparesUsed">Second chance: a file that was used since its last turn is passed over.</param>
     /// <param name="unflushed">The first one that a flush would free, if none was closed; it is the next candidate then.</param>
-    private bool TryCloseOne(out RealDiskFile? unflushed)
+    private bool TryCloseOne(bool sparesUsed, out RealDiskFile? unflushed)
     {
         LinkedListNode<RealDiskFile>? next = null;
         int turns = Math.Min(_files.Count * 2, Candidates);
@@ -88,7 +89,7 @@ internal sealed class OpenFiles(int most)
         {
             var place = _files.First!;
             _files.RemoveFirst();
-            var closing = place.Value.TryClose(place);
+            var closing = place.Value.TryClose(place, sparesUsed);
             if (closing == Closing.Closed)
             {
                 unflushed = null;

@@ -127,13 +127,15 @@ internal sealed class RealDiskFile : IDiskFile
     }
 
     /// <summary>For <see cref="OpenFiles"/>, which has given it that place and needs it for another file.</summary>
-    internal Closing TryClose(LinkedListNode<RealDiskFile> place)
+    /// <param name="place">Where it was found; an older one of it says nothing.</param>
+    /// <param name="sparesUsed">Not if it was used since this was last asked.</param>
+    internal Closing TryClose(LinkedListNode<RealDiskFile> place, bool sparesUsed = true)
     {
         lock (_gate)
         {
-            bool wasUsed = _isUsed;
+            bool isSpared = sparesUsed && _isUsed;
             _isUsed = false;
-            if (_place != place || _pins > 0 || wasUsed || _flushHasFailed)
+            if (_place != place || _pins > 0 || isSpared || _flushHasFailed)
                 return Closing.InUse;
             if (_changes != _flushedChanges)
                 return Closing.Unflushed;

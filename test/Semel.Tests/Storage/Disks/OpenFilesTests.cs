@@ -47,6 +47,30 @@ public sealed class OpenFilesTests : IDisposable
         Assert.Equal((0, 0), (_disk.OpenFiles.Count, DescriptorsOf(_directory["data"])));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_bound_holds_when_all_files_are_in_use_again_and_again(bool writes)
+    {
+        const int most = 200;
+        var disk = new RealDisk(_directory["busy"], most);
+        var files = new List<IDiskFile>();
+        for (int i = 0; i < 3 * most; i++)
+        {
+            files.Add(disk.Open($"{i}", create: true));
+            // Whatever is open was used since somebody last looked for a place.
+            foreach (var place in disk.OpenFiles.Places())
+            {
+                if (writes)
+                    place.Value.Write(0, "x"u8);
+                else
+                    place.Value.Read(0, new byte[1]);
+            }
+            Assert.InRange(disk.OpenFiles.Count, 1, most);
+        }
+        files.ForEach(f => f.Dispose());
+    }
+
     [Fact]
     public async Task A_file_with_writes_that_were_not_flushed_is_not_closed()
     {
