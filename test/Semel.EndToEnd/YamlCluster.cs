@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Semel.Cli.Clusters;
 
 namespace Semel.EndToEnd;
@@ -64,6 +65,17 @@ internal sealed class YamlCluster : IAsyncDisposable
         string file = Path.Combine(_directory, $"{role}{server}.yaml");
         string own = server == 0 ? "chunk_size: 1MiB\nhttp: none\n" + string.Join('\n', MasterLines) : $"master: {Master}";
         await File.WriteAllTextAsync(file, $"bind: {address}\ndata: {Path.Combine(_directory, $"{role}{server}")}\nlog_level: warning\n{own}\n");
-        _servers[server] = await ServerProcess.StartAsync($"{role}{server}", [role, "--config", file], TimeProvider.System, TestContext.Current.CancellationToken, null, _mostOpenFiles);
+        var command = ServerProcess.CommandOf([role, "--config", file]);
+        _servers[server] = await ServerProcess.StartAsync(
+            $"{role}{server}", _mostOpenFiles is { } most ? Limited(command, most) : command, TimeProvider.System, TestContext.Current.CancellationToken);
+    }
+
+    /// <summary>The command under a shell that has lowered the limit for itself, and so for the program that takes its place.</summary>
+    private static ProcessStartInfo Limited(ProcessStartInfo command, int mostOpenFiles)
+    {
+        var shell = new ProcessStartInfo("/bin/sh") { UseShellExecute = false };
+        foreach (string argument in (IEnumerable<string>)["-c", "ulimit -n $1 && shift && exec \"$@\"", "sh", $"{mostOpenFiles}", command.FileName, .. command.ArgumentList])
+            shell.ArgumentList.Add(argument);
+        return shell;
     }
 }

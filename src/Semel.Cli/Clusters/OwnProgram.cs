@@ -24,15 +24,6 @@ internal static class OwnProgram
         return start;
     }
 
-    /// <summary>The same under a shell that has lowered the limit for itself, and so for the program that takes its place.</summary>
-    public static ProcessStartInfo WithOpenFiles(ProcessStartInfo start, int most)
-    {
-        var shell = new ProcessStartInfo("/bin/sh") { UseShellExecute = false };
-        foreach (string argument in (IEnumerable<string>)["-c", "ulimit -n $1 && shift && exec \"$@\"", "sh", $"{most}", start.FileName, .. start.ArgumentList])
-            shell.ArgumentList.Add(argument);
-        return shell;
-    }
-
     private static string DotnetHost()
     {
         // .../dotnet/shared/Microsoft.NETCore.App/10.0.0/ -> .../dotnet/dotnet

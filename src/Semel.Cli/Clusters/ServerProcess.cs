@@ -52,14 +52,18 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     /// <summary>Starts <c>semel ARGUMENTS</c> and waits until it takes calls.</summary>
     /// <param name="logFile">Gets what it writes to standard error, after what is there already; null: only the last lines are kept, in memory.</param>
-    /// <param name="mostOpenFiles">Files that it may have open (<c>ulimit -n</c>); null: as many as this process.</param>
     /// <exception cref="CommandException">It ended before that, or took too long.</exception>
+    public static Task<ServerProcess> StartAsync(
+        string name, IEnumerable<string> arguments, TimeProvider time, CancellationToken cancellation, string? logFile = null) =>
+        StartAsync(name, CommandOf(arguments), time, cancellation, logFile);
+
+    /// <summary>What is started for <c>semel ARGUMENTS</c>.</summary>
+    public static ProcessStartInfo CommandOf(IEnumerable<string> arguments) => OwnProgram.Start([.. arguments, "--json", "--while-stdin-is-open"]);
+
+    /// <summary>Starts a command that <see cref="CommandOf"/> made, or one that ends in becoming it.</summary>
     public static async Task<ServerProcess> StartAsync(
-        string name, IEnumerable<string> arguments, TimeProvider time, CancellationToken cancellation, string? logFile = null, int? mostOpenFiles = null)
+        string name, ProcessStartInfo start, TimeProvider time, CancellationToken cancellation, string? logFile = null)
     {
-        var start = OwnProgram.Start([.. arguments, "--json", "--while-stdin-is-open"]);
-        if (mostOpenFiles is { } most)
-            start = OwnProgram.WithOpenFiles(start, most);
         start.RedirectStandardInput = true;
         start.RedirectStandardOutput = true;
         start.RedirectStandardError = true;
