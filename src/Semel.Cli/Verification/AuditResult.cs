@@ -33,7 +33,7 @@ internal sealed record Finding(FindingKind Kind, string Text, string? Server = n
     {
         (not FindingKind.Missing, _) => this,
         (_, true) => this with { Kind = FindingKind.Corrupt },
-        _ => this with { Kind = FindingKind.Unread, Text = Text + ", which has not heard yet what its servers hold" },
+        _ => this with { Kind = FindingKind.Unread, Text = Text + ", which may not have heard yet what its servers hold" },
     };
 }
 

@@ -80,9 +80,10 @@ internal sealed class ChunkMaker(
     }
 
     /// <summary>
-    /// One attempt: its problem, null when it succeeded, and the view change that goes on with the chunk, if its first primary did not take over. 1: a handle. 2: replicas on as many servers as the file wants; where one fails, another takes its place. 3: when
-    /// enough hold one durably, the chunk is logged: now it exists. 4: its primary is told.
+    /// One attempt. 1: a handle. 2: replicas on as many servers as the file wants; where one fails, another takes its place. 3: when enough hold one durably, the
+    /// chunk is logged: now it exists. 4: its primary is told.
     /// </summary>
+    /// <returns>Its problem, null when it succeeded; and the view change that goes on with the chunk, if its first primary did not take over.</returns>
     private async Task<(string? Problem, Task? Replacement)> TryOnceAsync(FileNode file)
     {
         int wanted = file.Settings.Replicas;
