@@ -59,13 +59,11 @@ public sealed class BenchTests
         using var directory = new TemporaryDirectory();
         await using var cluster = await YamlCluster.StartAsync(directory.Path, chunkServers: 3);
         string[] bench = ["bench", "append", "--records", "1000", "--size", "100", "--master", cluster.Master];
-        var whole = await MeasureAsync(bench);
         await cluster.KillAsync(3);
 
         var lacking = await MeasureAsync(bench);
         var text = await Shell.RunAsync([.. bench, "--warm-up", "100ms"]);
 
-        Assert.Equal(0, whole.GetProperty("under_replicated").GetInt64());
         Assert.InRange(lacking.GetProperty("under_replicated").GetInt64(), 1, 100);
         Assert.Contains("this is not the rate of 3 replicas", text.Output, StringComparison.Ordinal);
     }
