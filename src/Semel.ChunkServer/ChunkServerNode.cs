@@ -123,6 +123,21 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
             case NewViewRequest r:
                 ToReplica(call, r.Handle);
                 break;
+            case ReadFramesRequest { ServerId: > 0 } r when IsAnother(r.ServerId):
+                call.Reply(new ReadFramesReply { Status = ReadStatus.ReadOtherServer, Detail = WhoThisIs(r.ServerId) });
+                break;
+            case ListReplicasRequest { ServerId: > 0 } r when IsAnother(r.ServerId):
+                call.Reply(new ListReplicasReply { Status = Status.Unavailable, Detail = WhoThisIs(r.ServerId) });
+                break;
+            case PromiseRequest { ServerId: > 0 } r when IsAnother(r.ServerId):
+                call.Reply(new PromiseReply { Status = Status.Unavailable, Detail = WhoThisIs(r.ServerId) });
+                break;
+            case GrantRequest { ServerId: > 0 } r when IsAnother(r.ServerId):
+                call.Reply(new GrantReply { Status = Status.Unavailable, Detail = WhoThisIs(r.ServerId) });
+                break;
+            case ListReplicasRequest r:
+                call.Reply(ReplicaList.Page(_replicas, r));
+                break;
             case ReadFramesRequest r when _replicas.TryGet(new ChunkHandle(r.Handle), out var replica):
                 _ = FrameServer.ServeAsync(call, replica, _time);
                 break;
@@ -144,8 +159,8 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
             case CreateChunkRequest when Id is null:
                 call.Reply(new CreateChunkReply { Status = Status.Unavailable, Detail = "This chunk server is just being registered: its identity is not on its disk yet." });
                 break;
-            case CreateChunkRequest r when r.ServerId != 0 && r.ServerId != Id!.Value.Value:
-                call.Reply(new CreateChunkReply { Status = Status.Unavailable, Detail = $"This is chunk server {Id}, not {new ServerId(r.ServerId)}." });
+            case CreateChunkRequest { ServerId: > 0 } r when IsAnother(r.ServerId):
+                call.Reply(new CreateChunkReply { Status = Status.Unavailable, Detail = WhoThisIs(r.ServerId) });
                 break;
             case CreateChunkRequest r when IsCurrent(r.MasterEpoch):
                 _ = CreateAsync(call, r);
@@ -155,6 +170,11 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
                 break;
         }
     }
+
+    /// <summary>An address outlives the server that had it: what this one lacks says nothing of that one.</summary>
+    private bool IsAnother(ulong server) => Id is null || Id.Value.Value != server;
+
+    private string WhoThisIs(ulong meant) => $"This is chunk server {(Id is { } id ? id.ToString() : "(not registered yet)")}, not {new ServerId(meant)}.";
 
     private void ToReplica(IncomingCall call, ulong handle)
     {

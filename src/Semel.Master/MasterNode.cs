@@ -192,6 +192,7 @@ public sealed class MasterNode : IAsyncDisposable, ICallHandler
             DeleteRequest r => Delete(r),
             RegisterWriterRequest r => _writers.Register(r),
             LookUpWriterRequest r => _writers.LookUp(r),
+            IdentifyWritersRequest r => _writers.Identify(r),
             RetireWriterRequest r => new RetireWriterReply { Status = _writers.Retire(r) },
             ExpireWritersRequest r => new ExpireWritersReply { Status = _writers.Expire(r) },
             LocateChunksRequest r => _locator.LocateChunks(r),

@@ -3,6 +3,7 @@ using System.Text;
 using Semel.Master.Chunks;
 using Semel.Master.Namespace;
 using Semel.Master.OperationLog;
+using Semel.Master.Writers;
 using Semel.Protocol;
 using Semel.Protocol.Identity;
 
@@ -27,6 +28,9 @@ internal sealed class MasterState
 
     public ulong NextFileId { get; private set; } = 1;
     public ulong NextWriterId { get; private set; } = 1;
+
+    /// <summary>The writer ids that the log has given away: ids may have been left out between them.</summary>
+    public IdRanges GivenWriters { get; } = new();
 
     /// <summary>Every handle that was ever given away is below it.</summary>
     public ulong HandlesEnd { get; private set; } = 1;
@@ -168,6 +172,7 @@ internal sealed class MasterState
         bool resumed = before?.Id == id;
         Invariant.Holds(resumed ? entry.Epoch > before!.Value.Epoch && !before.Value.HasExpired : entry.Writer >= NextWriterId);
         NextWriterId = Math.Max(NextWriterId, entry.Writer + 1);
+        GivenWriters.Add(entry.Writer);
         file.SetWriter(entry.Name, new Writer(id, entry.Epoch, entry.Ephemeral, HasExpired: false));
     }
 

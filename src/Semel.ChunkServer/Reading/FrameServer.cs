@@ -33,16 +33,18 @@ internal static class FrameServer
             Settled = bound.Sealed || bound.PrimaryUntil > time.GetTimestamp(),
         };
         var frames = Payload.Empty;
-        if (request.Offset > bound.Committed)
+        // Frames that may yet be cut off again are for verification; it judges for itself what they prove.
+        uint end = request.BeyondWatermark ? Math.Max(bound.Committed, replica.Log.Tail) : bound.Committed;
+        if (request.Offset > end)
         {
             reply.Status = ReadStatus.ReadPastEnd;
             reply.Detail = $"Offset {request.Offset} is beyond the {bound.Committed} bytes that are committed in chunk {replica.Handle} as far as this replica knows.";
         }
-        else if (request.Offset < bound.Committed)
+        else if (request.Offset < end)
         {
             try
             {
-                frames = Read(replica, request, bound.Committed, reply);
+                frames = Read(replica, request, bound.Committed, end, reply);
             }
             catch (Exception e) when (e is IOException or ObjectDisposedException)
             {
@@ -53,13 +55,13 @@ internal static class FrameServer
         call.Reply(reply, frames);
     }
 
-    private static Payload Read(Replica replica, ReadFramesRequest request, uint committed, ReadFramesReply reply)
+    private static Payload Read(Replica replica, ReadFramesRequest request, uint committed, uint end, ReadFramesReply reply)
     {
-        int length = (int)Math.Min(committed - request.Offset, Math.Clamp(request.MaxBytes, FrameHeader.Size, MaxBytes));
+        int length = (int)Math.Min(end - request.Offset, Math.Clamp(request.MaxBytes, FrameHeader.Size, MaxBytes));
         var buffer = SharedBuffer.Rent(length);
         replica.Log.Read(request.Offset, buffer.Span[..length]);
         int whole = WholeFrames.Length(buffer.Span[..length], out int next);
-        if (whole == 0 && next > 0 && next <= committed - request.Offset)
+        if (whole == 0 && next > 0 && next <= end - request.Offset)
         {
             buffer.Release();
             buffer = SharedBuffer.Rent(next);
@@ -77,7 +79,7 @@ internal static class FrameServer
             return new Payload(buffer, 0, good);    // the reader comes back for the rest and is told then
         buffer.Release();
         bool boundary = IsBoundary(replica, request.Offset);
-        if (boundary)
+        if (boundary && request.Offset < committed)
             replica.Post(new RotFound(check.Fault ?? $"at offset {request.Offset}: no readable frame header"));
         reply.Status = boundary ? ReadStatus.ReadCorrupt : ReadStatus.ReadNotABoundary;
         reply.Detail = boundary

@@ -811,6 +811,7 @@ internal sealed class Replica
             FileRecords = table.FileRecords,
             FilePayloadBytes = table.FilePayloadBytes,
             Writers = (uint)table.Count,
+            FileId = Log.Chunk.File.Value,
         };
     }
 

@@ -32,6 +32,7 @@ internal sealed class Granting(MasterServices services, ServerRegistry servers)
             Generation = services.State.Servers.TryGetValue(primary, out var admitted) ? admitted.Generation : 0,
             PromisedTail = promise?.Tail ?? 0,
             Unclean = promise is { Suspect: true },
+            ServerId = primary.Value,
         };
         request.Members.AddRange(chunk.Members.Select(servers.Address));
         var link = services.Wire.LinkTo(servers.Get(primary).Address);

@@ -222,7 +222,7 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
 
     private async Task AskAsync(ViewChange change, ServerId member, ulong version, SortedDictionary<ServerId, PromiseReply> answers)
     {
-        var request = new PromiseRequest { MasterEpoch = services.State.Epoch, Handle = change.Chunk.Handle.Value, Version = version };
+        var request = new PromiseRequest { MasterEpoch = services.State.Epoch, Handle = change.Chunk.Handle.Value, Version = version, ServerId = member.Value };
         var link = services.Wire.LinkTo(servers.Get(member).Address);
         // As of now: what the server answers may be older than what it says elsewhere meanwhile.
         bool isAdmitted = services.State.Servers.TryGetValue(member, out var admitted);

@@ -17,6 +17,7 @@ namespace Semel.Master.Writers;
 internal sealed class WriterRegistrations(MasterServices services, NamespaceCalls names)
 {
     private const int MaxNameBytes = 128;
+    private const int MostIdentified = 1000;
 
     public RegisterWriterReply Register(RegisterWriterRequest request)
     {
@@ -58,6 +59,26 @@ internal sealed class WriterRegistrations(MasterServices services, NamespaceCall
             Epoch = writer.Epoch,
             FileId = file.Id.Value,
         };
+    }
+
+    /// <summary>What the log knows of writers that somebody has found in the file's frames.</summary>
+    public IdentifyWritersReply Identify(IdentifyWritersRequest request)
+    {
+        if (names.FindFile(request.Path, request.FileId, out var file) is { } refusal)
+            return new IdentifyWritersReply { Status = refusal.Status, Detail = refusal.Detail };
+        if (request.Writers.Count > MostIdentified)
+            return new IdentifyWritersReply { Status = Status.Invalid, Detail = $"At most {MostIdentified} writers can be asked about at a time; these are {request.Writers.Count}." };
+        var named = file.FindWriters([.. request.Writers.Select(w => new WriterId(w))]).Select(w => w.Value).ToLookup(w => w.Id.Value, w => w.Epoch);
+        var reply = new IdentifyWritersReply { Status = Status.Ok };
+        reply.Writers.AddRange(request.Writers.Select(w => new IdentifiedWriter
+        {
+            Writer = w,
+            Standing = named.Contains(w) ? IdentifiedAs.WriterRegistered
+                : services.State.GivenWriters.Contains(w) ? IdentifiedAs.WriterWithoutName
+                : IdentifiedAs.WriterNeverGiven,
+            Epoch = named[w].DefaultIfEmpty().Max(),
+        }));
+        return reply;
     }
 
     /// <summary>Forgets the name of an ephemeral writer that was closed with nothing in doubt.</summary>

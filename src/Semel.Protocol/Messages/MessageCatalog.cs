@@ -16,6 +16,7 @@ public static class MessageCatalog
         [MessageKind.ReadFrames] = (ReadFramesRequest.Parser, ReadFramesReply.Parser),
         [MessageKind.InspectChunk] = (InspectChunkRequest.Parser, InspectChunkReply.Parser),
         [MessageKind.FindWriter] = (FindWriterRequest.Parser, FindWriterReply.Parser),
+        [MessageKind.ListReplicas] = (ListReplicasRequest.Parser, ListReplicasReply.Parser),
         [MessageKind.CreateChunk] = (CreateChunkRequest.Parser, CreateChunkReply.Parser),
         [MessageKind.Promise] = (PromiseRequest.Parser, PromiseReply.Parser),
         [MessageKind.Grant] = (GrantRequest.Parser, GrantReply.Parser),
@@ -37,6 +38,7 @@ public static class MessageCatalog
         [MessageKind.ClusterStatus] = (ClusterStatusRequest.Parser, ClusterStatusReply.Parser),
         [MessageKind.LookUpWriter] = (LookUpWriterRequest.Parser, LookUpWriterReply.Parser),
         [MessageKind.RetireWriter] = (RetireWriterRequest.Parser, RetireWriterReply.Parser),
+        [MessageKind.IdentifyWriters] = (IdentifyWritersRequest.Parser, IdentifyWritersReply.Parser),
     };
 
     /// <summary>Every kind, in order.</summary>

@@ -14,6 +14,7 @@ public enum MessageKind : ushort
     ReadFrames = 10,
     InspectChunk = 11,
     FindWriter = 12,
+    ListReplicas = 13,
 
     // Master to chunk server
     CreateChunk = 20,
@@ -43,4 +44,5 @@ public enum MessageKind : ushort
     ClusterStatus = 68,
     LookUpWriter = 69,
     RetireWriter = 70,
+    IdentifyWriters = 71,
 }

@@ -12,6 +12,7 @@ public static class NotServed
         MessageKind.ReadFrames => new ReadFramesReply { Status = ReadStatus.ReadNoChunk, Detail = detail },
         MessageKind.InspectChunk => new InspectChunkReply { Status = Status.Invalid },
         MessageKind.FindWriter => new FindWriterReply { Status = Status.Invalid, Detail = detail },
+        MessageKind.ListReplicas => new ListReplicasReply { Status = Status.Invalid, Detail = detail },
         MessageKind.CreateChunk => new CreateChunkReply { Status = Status.Invalid, Detail = detail },
         MessageKind.Promise => new PromiseReply { Status = Status.Invalid, Detail = detail },
         MessageKind.Grant => new GrantReply { Status = Status.Invalid, Detail = detail },
@@ -33,6 +34,7 @@ public static class NotServed
         MessageKind.ClusterStatus => new ClusterStatusReply { Status = Status.Invalid },
         MessageKind.LookUpWriter => new LookUpWriterReply { Status = Status.Invalid, Detail = detail },
         MessageKind.RetireWriter => new RetireWriterReply { Status = Status.Invalid, Detail = detail },
+        MessageKind.IdentifyWriters => new IdentifyWritersReply { Status = Status.Invalid, Detail = detail },
         _ => throw new InvariantViolationException($"No reply is known for a call of kind {kind}."),
     };
 }
