@@ -44,7 +44,12 @@ internal sealed class YamlCluster : IAsyncDisposable
 
     public string LastErrorsOf(int server) => _servers[server]!.LastErrors;
 
+    public int ChunkServers => _servers.Length - 1;
+
     public Task KillAsync(int server) => _servers[server]!.KillAsync();
+
+    /// <summary>Ends it with SIGTERM and waits until it is gone.</summary>
+    public async Task StopAsync(int server) => await _servers[server]!.StopAsync();
 
     public async Task StartAgainAsync(int server)
     {

@@ -96,6 +96,21 @@ internal sealed class ServerProcess : IAsyncDisposable
         await _process.WaitForExitAsync();
     }
 
+    /// <summary>Asks it to stop and waits until it is gone; kills it if it takes longer than 5 s.</summary>
+    public async Task StopAsync()
+    {
+        Signal(SigTerm);
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(5), TimeProvider.System);
+        try
+        {
+            await _process.WaitForExitAsync(patience.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            await KillAsync();
+        }
+    }
+
     /// <summary>
     /// Stops it with SIGSTOP until the result is disposed. A shell does both and waits in between for a pipe from here to close, so that the server goes on
     /// (and finds its standard input closed) also when this process is killed meanwhile.
@@ -130,19 +145,7 @@ internal sealed class ServerProcess : IAsyncDisposable
     /// <summary>Asks it to stop, kills it after a while, waits until it is gone.</summary>
     public async ValueTask DisposeAsync()
     {
-        Signal(SigTerm);
-        using (var patience = new CancellationTokenSource(TimeSpan.FromSeconds(5), TimeProvider.System))
-        {
-            try
-            {
-                await _process.WaitForExitAsync(patience.Token);
-            }
-            catch (OperationCanceledException)
-            {
-                Signal(SigKill);
-                await _process.WaitForExitAsync();
-            }
-        }
+        await StopAsync();
         await _errors;
         _log?.Dispose();
         _process.Dispose();

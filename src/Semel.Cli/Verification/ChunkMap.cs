@@ -15,12 +15,26 @@ internal sealed class ChunkMap(IWire wire, string master, TimeProvider time)
     private static readonly TimeSpan CallTime = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>How many replicas each chunk of the file should have.</summary>
+    /// <summary>The file's id, and how many replicas each of its chunks should have.</summary>
     /// <exception cref="CommandException">There is no such file, or the master does not answer.</exception>
-    public async Task<int> ReplicasOfAsync(string path, CancellationToken cancellation)
+    public async Task<StatReply> StatAsync(string path, CancellationToken cancellation)
     {
         var reply = await AskAsync<StatReply>(MessageKind.Stat, new StatRequest { Path = path }, r => (r.Status, r.Detail), path, cancellation);
-        return reply.Directory ? throw CommandException.Usage($"{path} is a directory. Name a file, or use --all.") : (int)reply.Replicas;
+        return reply.Directory ? throw CommandException.Usage($"{path} is a directory. Name a file, or use --all.") : reply;
+    }
+
+    /// <summary>All chunk servers that the master knows, dead ones, too.</summary>
+    /// <exception cref="CommandException">The master does not answer.</exception>
+    public async Task<IReadOnlyList<ServerStatus>> ServersAsync(CancellationToken cancellation) =>
+        (await AskAsync<ClusterStatusReply>(MessageKind.ClusterStatus, new ClusterStatusRequest(), r => (r.Status, ""), "/", cancellation)).Servers;
+
+    /// <summary>What the master knows of writers that were found in the file.</summary>
+    /// <exception cref="CommandException">There is no such file (any more), or the master does not answer.</exception>
+    public async Task<IReadOnlyList<IdentifiedWriter>> IdentifyAsync(string path, ulong fileId, IEnumerable<ulong> writers, CancellationToken cancellation)
+    {
+        var request = new IdentifyWritersRequest { Path = path, FileId = fileId };
+        request.Writers.AddRange(writers);
+        return (await AskAsync<IdentifyWritersReply>(MessageKind.IdentifyWriters, request, r => (r.Status, r.Detail), path, cancellation)).Writers;
     }
 
     /// <summary>The file's chunks from an index on, up to a thousand.</summary>
@@ -54,7 +68,7 @@ internal sealed class ChunkMap(IWire wire, string master, TimeProvider time)
             }
             if (chunk.Sealed)
                 return (chunk, chunk.SealedLength);
-            var probe = new ReadFramesRequest { Handle = chunk.Handle, MaxBytes = 1 };
+            var probe = new ReadFramesRequest { Handle = chunk.Handle, MaxBytes = 1, ServerId = chunk.Primary.ServerId };
             var result = await wire.LinkTo(chunk.Primary.Address).CallAsync(MessageKind.ReadFrames, probe, default, CallTime, cancellation);
             result.Payload.Release();
             cancellation.ThrowIfCancellationRequested();

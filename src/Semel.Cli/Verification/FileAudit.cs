@@ -11,14 +11,17 @@ internal delegate void FileFrameHandler(ulong chunk, in FrameHeader frame, ReadO
 
 /// <summary>
 /// Reads every replica of every chunk of a file from its server directly and compares them. Trusts the master only for where the replicas are, and the servers
-/// for nothing but their bytes. Memory does not grow with the file: two numbers per writer, one block of one replica at a time.
+/// for nothing but their bytes. Memory hardly grows with the file: two numbers per writer, one block of one replica at a time, a line per replica.
 /// <list type="number">
 /// <item>Ask the master where the chunk is; for an open chunk, ask its active primary how far it is committed.</item>
 /// <item>Compare the base of each replica with what the chunks before it came to.</item>
 /// <item>Read each replica up to the committed length: frames, chain, checksums; fold the frames once; compare the digests.</item>
 /// <item>If anything was found, ask the master again: a chunk that has moved on meanwhile is read again. If a replica is not there, ask once the master has
 /// heard what its servers hold.</item>
+/// <item>Look at every other copy of the chunk that any server has: does it prove that more was committed, or something else?</item>
+/// <item>Ask the master about the writers that have introduced themselves: did it give their ids and epochs away?</item>
 /// </list>
+/// In the end: copies of chunks that the file should have, and of which the master does not know.
 /// </summary>
 internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
 {
@@ -26,8 +29,12 @@ internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
     private static readonly TimeSpan CallTime = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
+    private const int WritersPerCall = 1000;
+
     private readonly ChunkMap _map = new(wire, master, time);
     private readonly ReplicaReader _reader = new(wire, time);
+    private CopyJudge _judge = null!;
+    private ulong _fileId;
     private readonly List<Finding> _findings = [];
     private readonly long _begin = time.GetTimestamp();
     private FileFold _fold = null!;
@@ -50,6 +57,12 @@ internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
     /// <summary>Findings that are kept in words; all are counted. Default 100.</summary>
     public int MaxFindings { get; init; } = 100;
 
+    /// <summary>Shared by files that are compared with each other.</summary>
+    public ClusterLedger Ledger { get; init; } = new();
+
+    /// <summary>What servers hold of all files; null: they are asked about this one.</summary>
+    public HeldCopies? Held { get; init; }
+
     /// <summary>How long to wait, from the beginning of the audit, for replicas that are still to be made. Default: not at all.</summary>
     public TimeSpan RepairPatience { get; init; }
 
@@ -57,7 +70,13 @@ internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
     public async Task<AuditResult> RunAsync(string path, CancellationToken cancellation)
     {
         _fold = new FileFold(Report);
-        int wanted = await _map.ReplicasOfAsync(path, cancellation);
+        _judge = new CopyJudge(wire, _map, _reader);
+        var stat = await _map.StatAsync(path, cancellation);
+        (_fileId, int wanted) = (stat.FileId, (int)stat.Replicas);
+        if (Ledger.FaultOfFile(_fileId, path) is { } fault)
+            Report(new Finding(FindingKind.Corrupt, fault));
+        var held = (Held ?? await HeldCopies.ListAsync(wire, await _map.ServersAsync(cancellation), _fileId, cancellation)).OfFile(_fileId);
+        var copies = held.ToLookup(c => c.Handle);
         ulong next = 0;
         while (true)
         {
@@ -66,16 +85,21 @@ internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
             {
                 if (chunk.Index != next)
                     Report(new Finding(FindingKind.Corrupt, $"chunk {next} of {path} is missing; the master names {chunk.Index} next"));
-                await AuditAsync(path, chunk, wanted, cancellation);
+                if (Ledger.FaultOfChunk(chunk.Handle, path, chunk.Index) is { } reused)
+                    Report(new Finding(FindingKind.Corrupt, $"chunk {chunk.Index} ({new ChunkHandle(chunk.Handle)}): {reused}", null, chunk.Handle));
+                await AuditAsync(path, chunk, wanted, copies[chunk.Handle], cancellation);
                 next = chunk.Index + 1;
                 Progress?.Invoke((long)next, (long)located.ChunkCount);
             }
-            if (next >= located.ChunkCount || located.Chunks.Count == 0)
-                return new AuditResult(path, (long)next, _replicas, _fold.Records, _fold.Duplicates, _fold.Gaps, _corrupt, _divergent, _unread, _findings);
+            if (next < located.ChunkCount && located.Chunks.Count > 0)
+                continue;
+            foreach (var copy in held.Where(c => c.Tail > 0 && !Ledger.Knows(c.Handle)))
+                Report(await _judge.JudgeUnknownAsync(path, copy, cancellation));
+            return new AuditResult(path, (long)next, _replicas, _fold.Records, _fold.Duplicates, _fold.Gaps, _corrupt, _divergent, _unread, _findings);
         }
     }
 
-    private async Task AuditAsync(string path, ChunkLocation chunk, int wanted, CancellationToken cancellation)
+    private async Task AuditAsync(string path, ChunkLocation chunk, int wanted, IEnumerable<HeldCopy> copies, CancellationToken cancellation)
     {
         List<Finding>? ofBases = null;
         long recordsBefore = _fold.Records;
@@ -85,7 +109,18 @@ internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
         for (int reread = 0; ; reread++)
         {
             // Step 1.
-            (chunk, uint length) = await _map.SettleAsync(path, chunk, cancellation);
+            uint length;
+            try
+            {
+                (chunk, length) = await _map.SettleAsync(path, chunk, cancellation);
+            }
+            catch (CommandException e) when (e.ExitCode == ExitCode.Temporary)
+            {
+                _isWhole = false;
+                string whoHas = string.Join(", ", copies.Select(c => $"{c.Server.Address} has {c.Tail} bytes"));
+                Report(new Finding(FindingKind.Unread, $"{e.Message}{(whoHas.Length > 0 ? $". Of this chunk {whoHas}" : "")}", null, chunk.Handle));
+                return;
+            }
             bool lacks = chunk.Members.Count < wanted;
             if (lacks && time.GetElapsedTime(_begin) < RepairPatience)
             {
@@ -114,9 +149,37 @@ internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
             }
             findings.ForEach(f => Report(f.Settled(isConfirmed)));
             _replicas += chunk.Members.Count - findings.Count(f => f is { Kind: FindingKind.Unread, Server: not null });
+            foreach (var copy in copies)
+                Report(await _judge.JudgeAsync(path, chunk, length, first?.Server, copy, cancellation));
+            foreach (var member in chunk.Members.Where(m => !copies.Any(c => c.Server.ServerId == m.ServerId && c.Index == chunk.Index)))
+                Report(await _judge.CompareIdentityAsync(_fileId, chunk, member, cancellation));
+            await CompareWritersAsync(path, chunk, cancellation);
             if (first is not null)
-                OnChunk?.Invoke(new AuditedChunk(path, chunk.Index, chunk.Handle, length, first.Digest, _fold.Records - recordsBefore));
+                OnChunk?.Invoke(new AuditedChunk(path, chunk.Index, chunk.Handle, length, first.Value.Digest, _fold.Records - recordsBefore));
             return;
+        }
+    }
+
+    /// <summary>
+    /// Asked after the frames were read: the master gives an id or an epoch away before anybody uses it. It knows no names of writers that were retired, and
+    /// frames have no names, so whether an id stands for the same name as ever cannot be seen.
+    /// </summary>
+    private async Task CompareWritersAsync(string path, ChunkLocation chunk, CancellationToken cancellation)
+    {
+        foreach (var some in _fold.TakeIntroduced().Chunk(WritersPerCall))
+        {
+            var known = (await _map.IdentifyAsync(path, _fileId, some.Select(w => w.Writer).Distinct(), cancellation)).ToDictionary(w => w.Writer);
+            foreach (var (writer, epoch) in some)
+            {
+                if (Ledger.FaultOfWriter(writer, path) is { } shared)
+                    Report(new Finding(FindingKind.Corrupt, $"chunk {chunk.Index}: {shared}"));
+                if (!known.TryGetValue(writer, out var word))
+                    continue;
+                if (word.Standing is IdentifiedAs.WriterNeverGiven)
+                    Report(new Finding(FindingKind.Corrupt, $"chunk {chunk.Index}: writer {writer} begins epoch {epoch}; the master never gave that id away: its log has lost that, or is an older one"));
+                else if (word.Standing is IdentifiedAs.WriterRegistered && word.Epoch < epoch)
+                    Report(new Finding(FindingKind.Corrupt, $"chunk {chunk.Index}: writer {writer} begins epoch {epoch}; the master has given away epochs up to {word.Epoch}: its log has lost some, or is an older one"));
+            }
         }
     }
 
@@ -136,21 +199,22 @@ internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
         return findings;
     }
 
-    /// <summary>The first replica that verifies; null: none does.</summary>
-    private async Task<ReplicaContent?> ReadReplicasAsync(ChunkLocation chunk, uint length, List<Finding> findings, CancellationToken cancellation)
+    /// <summary>The first replica that verifies, and whose it is; null: none does.</summary>
+    private async Task<(ServerAddress Server, string Digest)?> ReadReplicasAsync(ChunkLocation chunk, uint length, List<Finding> findings, CancellationToken cancellation)
     {
         var handle = new ChunkHandle(chunk.Handle);
-        ReplicaContent? first = null;
-        foreach (string server in chunk.Members.Select(m => m.Address).OrderBy(a => a == chunk.Primary?.Address ? 0 : 1))
+        (ServerAddress Server, string Digest)? first = null;
+        foreach (var member in chunk.Members.OrderBy(m => m.ServerId == chunk.Primary?.ServerId ? 0 : 1))
         {
-            var content = await _reader.ReadAsync(server, handle, length, Fold(chunk.Index), cancellation);
+            string server = member.Address;
+            var content = await _reader.ReadAsync(member, handle, length, Fold(chunk.Index), cancellation);
             if (content.Kind is { } kind)
                 findings.Add(Of(chunk, kind, server, content.Fault!));
-            else if (first is null)
-                first = content;
-            else if (content.Digest != first.Digest)
+            else if (first is not { } good)
+                first = (member, content.Digest);
+            else if (content.Digest != good.Digest)
                 findings.Add(Of(chunk, FindingKind.Divergent, server,
-                    $"differs from {first.Server} at offset {await _reader.FirstDifferenceAsync(first.Server, server, handle, length, cancellation)}"));
+                    $"differs from {good.Server.Address} at offset {await _reader.FirstDifferenceAsync(good.Server.Address, server, handle, length, cancellation)}"));
         }
         _isWhole = _foldedUpTo >= length;
         if (!_isWhole)
@@ -175,8 +239,10 @@ internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
     private static Finding Of(ChunkLocation chunk, FindingKind kind, string server, string what) =>
         new(kind, $"chunk {chunk.Index} ({new ChunkHandle(chunk.Handle)}) on {server}: {what}", server, chunk.Handle);
 
-    private void Report(Finding finding)
+    private void Report(Finding? finding)
     {
+        if (finding is null)
+            return;
         switch (finding.Kind)
         {
             case FindingKind.Corrupt:

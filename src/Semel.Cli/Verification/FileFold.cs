@@ -19,7 +19,9 @@ internal sealed class FileFold(Action<Finding> report)
 
     private readonly Dictionary<ulong, (uint Epoch, ulong Last)> _writers = [];
     private ulong _recordBytes;
+    private readonly List<(ulong Writer, uint Epoch)> _introduced = [];
     private ulong _highestEvicted;
+    private Ballot _ballot;
     private bool _sealed;
 
     public long Records { get; private set; }
@@ -29,12 +31,25 @@ internal sealed class FileFold(Action<Finding> report)
     /// <summary>CRC32C of the base that the next chunk must start from: what the last SEAL says; 0 before the first one.</summary>
     public uint NextBaseDigest { get; private set; }
 
-    public void BeginChunk() => _sealed = false;
+    public void BeginChunk() => (_sealed, _ballot) = (false, default);
+
+    /// <summary>Writers that have begun an epoch since the last call, as the frames have them.</summary>
+    public List<(ulong Writer, uint Epoch)> TakeIntroduced()
+    {
+        List<(ulong, uint)> taken = [.. _introduced];
+        _introduced.Clear();
+        return taken;
+    }
 
     public void Add(ulong chunk, in FrameHeader frame, ReadOnlySpan<byte> payload)
     {
         if (_sealed)
             Contradiction(chunk, frame, "it follows the chunk's SEAL");
+        if (frame.Ballot < _ballot)
+            Contradiction(chunk, frame, $"its ballot {frame.Ballot} comes after {_ballot}");
+        if (frame.Committed > frame.Offset)
+            Contradiction(chunk, frame, $"it says that {frame.Committed} bytes before it are committed");
+        _ballot = frame.Ballot;
         switch (frame.Kind)
         {
             case FrameKind.Data:
@@ -50,6 +65,7 @@ internal sealed class FileFold(Action<Finding> report)
                 if (frame.Epoch <= before.Epoch)
                     Contradiction(chunk, frame, $"epoch {frame.Epoch} of writer {frame.Writer} comes after epoch {before.Epoch}");
                 _writers[frame.Writer.Value] = (Math.Max(before.Epoch, frame.Epoch), before.Last);
+                _introduced.Add((frame.Writer.Value, frame.Epoch));
                 break;
             case FrameKind.EvictWriter:
                 _writers.Remove(frame.Writer.Value);

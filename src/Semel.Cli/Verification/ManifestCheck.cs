@@ -42,7 +42,7 @@ internal sealed class ManifestCheck(IWire wire, string master, TimeProvider time
         for (int reread = 0; ; reread++)
         {
             var findings = new List<Finding>();
-            foreach (string server in chunk.Members.Select(m => m.Address))
+            foreach (var server in chunk.Members)
             {
                 if (await CompareAsync(line, new ChunkHandle(chunk.Handle), server, cancellation) is { } finding)
                     findings.Add(finding);
@@ -63,13 +63,13 @@ internal sealed class ManifestCheck(IWire wire, string master, TimeProvider time
         }
     }
 
-    private async Task<Finding?> CompareAsync(Manifest.ChunkLine line, ChunkHandle handle, string server, CancellationToken cancellation)
+    private async Task<Finding?> CompareAsync(Manifest.ChunkLine line, ChunkHandle handle, ServerAddress server, CancellationToken cancellation)
     {
         var content = await _reader.ReadAsync(server, handle, line.Length, null, cancellation);
         return content switch
         {
-            { Kind: { } kind } => Of(line, kind, $"on {server}: {content.Fault}"),
-            _ when content.Digest != line.Sha256 => Of(line, FindingKind.Divergent, $"on {server}: its first {line.Length} bytes have SHA-256 {content.Digest}, they had {line.Sha256}"),
+            { Kind: { } kind } => Of(line, kind, $"on {server.Address}: {content.Fault}"),
+            _ when content.Digest != line.Sha256 => Of(line, FindingKind.Divergent, $"on {server.Address}: its first {line.Length} bytes have SHA-256 {content.Digest}, they had {line.Sha256}"),
             _ => null,
         };
     }

@@ -30,13 +30,16 @@ internal sealed class ReplicaReader(IWire wire, TimeProvider time)
     private readonly HashSet<string> _silent = [];
 
     /// <summary>Reads the chunk's first bytes, up to a length that every replica must have.</summary>
-    /// <param name="server">The replica's address.</param>
+    /// <param name="replica">Whose replica: another server that has its address now is not asked.</param>
     /// <param name="handle">The chunk.</param>
     /// <param name="length">Bytes to read: a frame boundary. A replica that has heard of fewer is given a few seconds.</param>
     /// <param name="onFrame">Gets each frame in order.</param>
     /// <param name="cancellation">Gives up.</param>
-    public async Task<ReplicaContent> ReadAsync(string server, ChunkHandle handle, uint length, FrameHandler? onFrame, CancellationToken cancellation)
+    /// <param name="beyondWatermark">Also what the server does not know to be committed; what is not there is not waited for.</param>
+    public async Task<ReplicaContent> ReadAsync(
+        ServerAddress replica, ChunkHandle handle, uint length, FrameHandler? onFrame, CancellationToken cancellation, bool beyondWatermark = false)
     {
+        string server = replica.Address;
         using var digest = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         uint offset = 0;
         uint chain = FrameHeader.ChainSeed(handle);
@@ -44,7 +47,15 @@ internal sealed class ReplicaReader(IWire wire, TimeProvider time)
         ReplicaContent End(FindingKind? kind, string? fault) => new(server, Convert.ToHexStringLower(digest.GetCurrentHash()), offset, kind, fault);
         while (offset < length)
         {
-            var request = new ReadFramesRequest { Handle = handle.Value, Offset = offset, MaxBytes = Math.Min(MaxReadBytes, length - offset), WaitMs = CatchUpMs };
+            var request = new ReadFramesRequest
+            {
+                Handle = handle.Value,
+                Offset = offset,
+                MaxBytes = Math.Min(MaxReadBytes, length - offset),
+                WaitMs = beyondWatermark ? 0 : CatchUpMs,
+                ServerId = replica.ServerId,
+                BeyondWatermark = beyondWatermark,
+            };
             var result = await wire.LinkTo(server).CallAsync(MessageKind.ReadFrames, request, default, CallTime, cancellation);
             try
             {
@@ -65,7 +76,7 @@ internal sealed class ReplicaReader(IWire wire, TimeProvider time)
                     return End(KindOf(reply.Status), $"at offset {offset}: {Explain(reply)}");
                 if (result.Payload.Length == 0)
                 {
-                    if (++waits == CatchUps)
+                    if (++waits == CatchUps || beyondWatermark)
                         return End(FindingKind.Divergent, $"ends at offset {offset}; {length} bytes are committed");
                     continue;
                 }
@@ -125,10 +136,16 @@ internal sealed class ReplicaReader(IWire wire, TimeProvider time)
     private static FindingKind KindOf(ReadStatus status) => status switch
     {
         ReadStatus.ReadNoChunk => FindingKind.Missing,
+        ReadStatus.ReadOtherServer => FindingKind.Unread,
         ReadStatus.ReadNotABoundary or ReadStatus.ReadPastEnd => FindingKind.Divergent,
         _ => FindingKind.Corrupt,
     };
 
     private static string Explain(ReadFramesReply reply) =>
-        reply.Status is ReadStatus.ReadNoChunk ? "the replica is not there, although the master counts on it" : $"{reply.Status}: {reply.Detail}";
+        reply.Status switch
+        {
+            ReadStatus.ReadNoChunk => "the replica is not there, although the master counts on it",
+            ReadStatus.ReadOtherServer => $"the server that has it is gone, another one has its address: {reply.Detail}",
+            _ => $"{reply.Status}: {reply.Detail}",
+        };
 }

@@ -74,6 +74,40 @@ public class FileFoldTests
     }
 
     [Fact]
+    public void Sequences_and_epochs_that_go_back_are_found_across_chunks_too()
+    {
+        Init(1, 3);
+        Data(1, 3, first: 1, count: 5);
+        Seal(records: 5, bytes: 10, writers: 1);
+        _fold.BeginChunk();
+        Data(1, 3, first: 3, count: 1);
+        Init(1, 2);
+
+        Assert.Equal([FindingKind.Duplicate, FindingKind.Corrupt], _findings.Select(f => f.Kind));
+        Assert.Contains("epoch 2 of writer 1 comes after epoch 3", _findings[1].Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_ballot_that_goes_back_within_a_chunk_is_a_contradiction()
+    {
+        Add(new FrameHeader { Kind = FrameKind.InitWriter, Writer = new WriterId(1), Epoch = 1, Ballot = Ballot.OfVersion(3) }, []);
+        Add(new FrameHeader { Kind = FrameKind.InitWriter, Writer = new WriterId(2), Epoch = 1, Ballot = Ballot.OfVersion(2) }, []);
+        Assert.Contains("its ballot", Assert.Single(_findings).Text, StringComparison.Ordinal);
+
+        _fold.BeginChunk();
+        Add(new FrameHeader { Kind = FrameKind.InitWriter, Writer = new WriterId(3), Epoch = 1, Ballot = Ballot.OfVersion(1) }, []);
+        Assert.Single(_findings);
+    }
+
+    [Fact]
+    public void A_watermark_beyond_its_frame_is_a_contradiction()
+    {
+        Add(new FrameHeader { Kind = FrameKind.InitWriter, Writer = new WriterId(1), Epoch = 1, Committed = 5000 }, []);
+
+        Assert.Contains("5000 bytes before it are committed", Assert.Single(_findings).Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_writer_that_comes_back_after_it_was_forgotten_is_a_contradiction()
     {
         Init(1, 1);

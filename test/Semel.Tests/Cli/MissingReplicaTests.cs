@@ -91,7 +91,7 @@ public sealed class MissingReplicaTests
         switch (request)
         {
             case StatRequest:
-                return new StatReply { Status = Status.Ok, Replicas = 3 };
+                return new StatReply { Status = Status.Ok, FileId = 5, Replicas = 3 };
             case ReadFramesRequest when address == Lacking:
                 return new ReadFramesReply { Status = ReadStatus.ReadNoChunk };
             case ClusterStatusRequest:

@@ -227,6 +227,11 @@ internal sealed class PretendCluster : IWire
         AppendRequest r => Append(address, r, payload),
         ReadFramesRequest r => await ReadAsync(address, r, withPayload),
         InspectChunkRequest r => Inspect(address, r),
+        ListReplicasRequest r => List(r),
+        FetchBaseRequest => new FetchBaseReply { Status = Status.NotFound },
+        StatRequest r => r.Path == Path ? new StatReply { Status = Status.Ok, FileId = 5, Replicas = (uint)Servers.Length } : new StatReply { Status = Status.NotFound },
+        ClusterStatusRequest => ClusterStatus(),
+        IdentifyWritersRequest r => Identify(r),
         _ => throw new NotSupportedException(header.Descriptor.Name),
     };
 
@@ -400,6 +405,38 @@ internal sealed class PretendCluster : IWire
             Status = Status.Ok,
             Report = new ChunkReport { Handle = request.Handle, Committed = (uint)chunk.Bytes.Length, Sealed = chunk.IsSealed, Primary = IsPrimary(address, chunk, 0) },
         };
+    }
+
+    private ListReplicasReply List(ListReplicasRequest request)
+    {
+        var reply = new ListReplicasReply { Status = Status.Ok };
+        var held = Chunks.Where(c => c.Handle.Value > request.After).OrderBy(c => c.Handle.Value).Select(c => new HeldReplica
+        {
+            Report = new ChunkReport { Handle = c.Handle.Value, Tail = (uint)c.Bytes.Length, Committed = (uint)c.Bytes.Length, Sealed = c.IsSealed },
+            FileId = 5,
+            Index = c.Index,
+        });
+        reply.Replicas.AddRange(held.Take((int)request.Limit));
+        return reply;
+    }
+
+    private ClusterStatusReply ClusterStatus()
+    {
+        var reply = new ClusterStatusReply { Status = Status.Ok };
+        reply.Servers.AddRange(Enumerable.Range(0, Servers.Length).Select(i => new ServerStatus { Server = Server(i), Alive = true }));
+        return reply;
+    }
+
+    private IdentifyWritersReply Identify(IdentifyWritersRequest request)
+    {
+        var reply = new IdentifyWritersReply { Status = Status.Ok };
+        reply.Writers.AddRange(request.Writers.Select(w => new IdentifiedWriter
+        {
+            Writer = w,
+            Standing = Registered.ContainsKey(w) ? IdentifiedAs.WriterRegistered : IdentifiedAs.WriterNeverGiven,
+            Epoch = Registered.GetValueOrDefault(w),
+        }));
+        return reply;
     }
 
     private sealed class WriterState

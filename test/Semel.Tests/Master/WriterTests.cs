@@ -47,6 +47,28 @@ public sealed class WriterTests
     });
 
     [Fact]
+    public void The_master_says_of_an_id_whether_it_gave_it_away() => MasterFixture.Run(async m =>
+    {
+        await m.CreateAsync("/a");
+        var passing = await m.CallAsync<RegisterWriterReply>(MessageKind.RegisterWriter, new RegisterWriterRequest { Path = "/a", Name = "random", Ephemeral = true });
+        await m.RegisterWriterAsync("/a", "import");
+        var known = await m.RegisterWriterAsync("/a", "import");
+        await m.CallAsync<RetireWriterReply>(MessageKind.RetireWriter, new RetireWriterRequest { FileId = passing.FileId, Name = "random", Writer = passing.Writer, Epoch = 1 });
+        await m.RestartAsync();
+
+        var request = new IdentifyWritersRequest { Path = "/a", FileId = passing.FileId };
+        request.Writers.AddRange([known.Writer, passing.Writer, known.Writer + 1]);
+        var reply = await m.CallAsync<IdentifyWritersReply>(MessageKind.IdentifyWriters, request);
+        request.FileId++;
+        var other = await m.CallAsync<IdentifyWritersReply>(MessageKind.IdentifyWriters, request);
+
+        Assert.Equal(
+            [(known.Writer, IdentifiedAs.WriterRegistered, 2u), (passing.Writer, IdentifiedAs.WriterWithoutName, 0u), (known.Writer + 1, IdentifiedAs.WriterNeverGiven, 0u)],
+            reply.Writers.Select(w => (w.Writer, w.Standing, w.Epoch)));
+        Assert.Equal(Status.NotFound, other.Status);
+    });
+
+    [Fact]
     public void Nobody_resumes_a_writer_that_has_expired() => MasterFixture.Run(async m =>
     {
         await m.JoinAsync(3);

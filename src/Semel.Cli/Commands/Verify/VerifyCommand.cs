@@ -65,9 +65,13 @@ internal static class VerifyCommand
         if (!context.Json)
             context.Streams.WriteLine("  chunks  replicas     records  duplicates    gaps  corrupt  divergent  unread  verdict       path");
         int worst = ExitCode.Done;
+        var ledger = new ClusterLedger();
+        // For many files servers are asked once; for a few, about these alone.
+        var map = new ChunkMap(wire, context.Master, context.Time);
+        var held = given.Length > 0 ? null : await HeldCopies.ListAsync(wire, await map.ServersAsync(context.Cancellation), 0, context.Cancellation);
         await foreach (string path in given.Length > 0 ? given.ToAsyncEnumerable() : AllFilesAsync(client, context.Cancellation))
         {
-            var result = await AuditAsync(context, wire, path, manifest, patience, mayBeGone: given.Length == 0);
+            var result = await AuditAsync(context, wire, path, manifest, ledger, held, patience, mayBeGone: given.Length == 0);
             if (result is null)
                 continue;
             foreach (var finding in result.Findings)
@@ -82,7 +86,7 @@ internal static class VerifyCommand
 
     /// <summary>Null: the file was deleted since it was listed.</summary>
     private static async Task<AuditResult?> AuditAsync(
-        CommandContext context, SocketWire wire, string path, ManifestWriter? manifest, TimeSpan patience, bool mayBeGone)
+        CommandContext context, SocketWire wire, string path, ManifestWriter? manifest, ClusterLedger ledger, HeldCopies? held, TimeSpan patience, bool mayBeGone)
     {
         long done = 0, chunks = 0;
         var audit = new FileAudit(wire, context.Master, context.Time)
@@ -90,6 +94,8 @@ internal static class VerifyCommand
             OnChunk = chunk => manifest?.Add(chunk),
             Progress = (d, of) => (done, chunks) = (d, of),
             RepairPatience = patience,
+            Ledger = ledger,
+            Held = held,
         };
         using var progress = ProgressLine.Begin(context, () => $"{path}: {done} of {chunks} chunks");
         try
