@@ -39,8 +39,8 @@ internal static class DiskJudge
 
     /// <summary>All replicas in a chunk server's data directory.</summary>
     public static List<DiskReplica> Replicas(string dataDirectory) =>
-        [.. Directory.EnumerateFiles(Path.Combine(dataDirectory, "chunks"), "*.meta", SearchOption.AllDirectories).Order(StringComparer.Ordinal)
-            .Select(meta => Replica(Path.ChangeExtension(meta, ".chunk"), meta)).OfType<DiskReplica>()];
+        [.. (Directory.Exists(Path.Combine(dataDirectory, "chunks")) ? Directory.GetFiles(Path.Combine(dataDirectory, "chunks"), "*.meta", SearchOption.AllDirectories) : [])
+            .Order(StringComparer.Ordinal).Select(meta => Replica(Path.ChangeExtension(meta, ".chunk"), meta)).OfType<DiskReplica>()];
 
     /// <summary>The longest copy of each chunk of a file over all the directories, in the order of the file.</summary>
     public static List<DiskReplica> LongestCopies(ulong fileId, params IEnumerable<string> dataDirectories) =>

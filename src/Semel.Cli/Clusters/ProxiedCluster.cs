@@ -71,17 +71,10 @@ internal sealed class ProxiedCluster : IAsyncDisposable
     public SmallDisk? DiskOf(int node) => _nodes[node].Disk;
 
     /// <summary>Ends a node with SIGKILL. It stays down until it is started again.</summary>
-    public async Task KillAsync(int number)
-    {
-        var node = _nodes[number];
-        node.Proxy.Target = null;
-        if (node.Process is { } process)
-        {
-            node.Process = null;
-            await process.KillAsync();
-            await process.DisposeAsync();
-        }
-    }
+    public Task KillAsync(int number) => EndAsync(number, process => process.KillAsync());
+
+    /// <summary>Ends a node with SIGTERM.</summary>
+    public Task StopAsync(int number) => EndAsync(number, process => process.StopAsync());
 
     /// <summary>Starts a node with the data that it has.</summary>
     public async Task StartAsync(int number, CancellationToken cancellation)
@@ -125,6 +118,18 @@ internal sealed class ProxiedCluster : IAsyncDisposable
             await node.Proxy.DisposeAsync();
             if (node.Disk is not null)
                 await node.Disk.DisposeAsync();
+        }
+    }
+
+    private async Task EndAsync(int number, Func<ServerProcess, Task> end)
+    {
+        var node = _nodes[number];
+        node.Proxy.Target = null;
+        if (node.Process is { } process)
+        {
+            node.Process = null;
+            await end(process);
+            await process.DisposeAsync();
         }
     }
 

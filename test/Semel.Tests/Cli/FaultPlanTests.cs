@@ -4,7 +4,7 @@ namespace Semel.Tests.Cli;
 
 public class FaultPlanTests
 {
-    private static readonly FaultKind[] All = Enum.GetValues<FaultKind>();
+    private static readonly IReadOnlyList<FaultKind> All = FaultKinds.All;
 
     [Fact]
     public void A_seed_draws_the_same_faults_each_time_and_another_seed_others()
@@ -25,7 +25,7 @@ public class FaultPlanTests
     {
         var plan = FaultPlan.Draw(seed, TimeSpan.FromMinutes(10), All, 5);
 
-        Assert.True(plan.Count >= 200, $"{plan.Count} faults");
+        Assert.True(plan.Count > 150, $"{plan.Count} faults");
         Assert.All(All, kind => Assert.True(plan.Count(f => f.Kind == kind) >= 15, $"{plan.Count(f => f.Kind == kind)} times {kind}"));
         Assert.Contains(plan, f => f.Targets.Contains(0));
     }
@@ -56,6 +56,43 @@ public class FaultPlanTests
     {
         Assert.All(FaultPlan.Draw(1, TimeSpan.FromMinutes(2), [FaultKind.Pause, FaultKind.Clock], 5), f => Assert.True(f.Kind is FaultKind.Pause or FaultKind.Clock));
     }
+
+    [Fact]
+    public void A_cold_start_has_all_nodes_to_itself()
+    {
+        var processes = new[] { FaultKind.Kill, FaultKind.Pause, FaultKind.Partition, FaultKind.ColdStart, FaultKind.LastBytes };
+        for (int seed = 0; seed < 50; seed++)
+        {
+            var plan = FaultPlan.Draw(seed, TimeSpan.FromMinutes(5), All, 5).Where(f => processes.Contains(f.Kind)).ToList();
+            var cold = plan.Where(f => f.Kind is FaultKind.ColdStart).ToList();
+            Assert.True(cold.Count > 3);
+            foreach (var start in cold)
+            {
+                Assert.Equal(6, start.Targets.Count);
+                Assert.DoesNotContain(plan, f => f != start && f.At < start.At + start.Lasts && f.At + f.Lasts > start.At);
+            }
+        }
+    }
+
+    [Fact]
+    public void Nodes_come_back_from_a_cold_start_in_any_order_and_some_without_their_data()
+    {
+        var starts = Enumerable.Range(0, 200).Select(draw => ColdStart.Draw(draw, 5)).ToList();
+
+        Assert.All(starts, s => Assert.Equal(Enumerable.Range(0, 6), s.Order.Order()));
+        Assert.All(starts, s => Assert.All(s.Gaps, g => Assert.InRange(g.TotalSeconds, 0.1, 10)));
+        Assert.Equal(6, starts.Select(s => s.Order[0]).Distinct().Count());
+        Assert.Contains(starts, s => s is { IsClean: true, Wipes: [] });
+        Assert.Contains(starts, s => s is { IsClean: false, Wipes.Count: 5 });
+        Assert.Contains(starts, s => s.Gaps.Any(g => g.TotalSeconds > 8));
+    }
+
+    [Theory]
+    [InlineData("kill", FaultKind.Kill)]
+    [InlineData("cold-start", FaultKind.ColdStart)]
+    [InlineData("LAST-bytes", FaultKind.LastBytes)]
+    [InlineData("coldstart", null)]
+    public void A_kind_has_one_name(string name, object? kind) => Assert.Equal(kind, FaultKinds.Find(name));
 
     private static string[] Draw(int seed, int seconds) => [.. FaultPlan.Draw(seed, TimeSpan.FromSeconds(seconds), All, 5).Select(f => f.ToString())];
 }

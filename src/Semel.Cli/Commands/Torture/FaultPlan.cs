@@ -22,6 +22,12 @@ internal enum FaultKind
 
     /// <summary>A wall clock jumps.</summary>
     Clock,
+
+    /// <summary>Everything is stopped and comes back one by one, perhaps without a chunk server's data. See <see cref="Torture.ColdStart"/>.</summary>
+    ColdStart,
+
+    /// <summary>The last bytes of a file of a stopped server are damaged. See <see cref="Torture.LastBytes"/>.</summary>
+    LastBytes,
 }
 
 /// <summary>How a partition treats what is sent.</summary>
@@ -54,7 +60,7 @@ internal sealed record PlannedFault(
 
 /// <summary>
 /// The faults of a run, drawn from a seed: the same seed, length, kinds and servers give the same kinds, targets and times. What the operating system makes of them is its own affair.
-/// At most two chunk servers are killed, paused or cut off at a time, except when all nodes are killed at once: then the disks have everything.
+/// At most two chunk servers are killed, paused or cut off at a time, except when all nodes are killed or stopped at once: then the disks have everything.
 /// </summary>
 internal static class FaultPlan
 {
@@ -76,7 +82,10 @@ internal static class FaultPlan
                 return faults;
             if (turn.Count == 0)
                 turn = new Queue<FaultKind>(kinds.OrderBy(_ => random.Next()));
-            if (DrawOne(random, faults.Count + 1, turn.Dequeue(), at, chunkServers, busyUntil) is { } fault)
+            var kind = turn.Dequeue();
+            if (kind is FaultKind.ColdStart && busyUntil.Max() > at)
+                at = busyUntil.Max();   // it needs all of them
+            if (at < length - Quiet && DrawOne(random, faults.Count + 1, kind, at, chunkServers, busyUntil) is { } fault)
                 faults.Add(fault);
         }
     }
@@ -101,13 +110,15 @@ internal static class FaultPlan
                 fault with { Lasts = Seconds(random, 0.1, 1), Targets = [.. Enumerable.Range(0, chunkServers + 1)] },
             FaultKind.Kill => fault with { Lasts = Seconds(random, 0.05, 4) },
             // One in six outlasts the lease of 10 s.
+            FaultKind.ColdStart => fault with { Lasts = ColdStart.Draw(draw, chunkServers).Lasts, Targets = [.. Enumerable.Range(0, chunkServers + 1)] },
+            FaultKind.LastBytes => fault with { Lasts = Seconds(random, 0.05, 3) },
             FaultKind.Pause => fault with { Lasts = random.Next(6) == 0 ? Seconds(random, 10.5, 13) : Seconds(random, 0.2, 5) },
             FaultKind.Partition => DrawPartition(random, fault with { Lasts = Seconds(random, 0.3, 6) }, chunkServers),
             FaultKind.Full => fault with { Lasts = Seconds(random, 0.5, 5) },
             FaultKind.Clock => fault with { Shift = Seconds(random, 0.5, random.Next(2) == 0 ? 10 : 4000) * (random.Next(2) == 0 ? 1 : -1) },
             _ => fault,
         };
-        if (kind is FaultKind.Kill or FaultKind.Pause or FaultKind.Partition)
+        if (kind is FaultKind.Kill or FaultKind.Pause or FaultKind.Partition or FaultKind.ColdStart or FaultKind.LastBytes)
         {
             foreach (int node in fault.Targets)
                 busyUntil[node] = at + fault.Lasts + Quiet;

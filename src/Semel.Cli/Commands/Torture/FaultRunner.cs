@@ -15,6 +15,8 @@ internal sealed class FaultRunner(ProxiedCluster cluster, History history, Actio
     private readonly SemaphoreSlim[] _disks = [.. Enumerable.Range(0, cluster.ChunkServers + 1).Select(_ => new SemaphoreSlim(1))];
     private int _carriedOut;
 
+    private readonly SpareCopies _spare = new(cluster);
+
     public ChunkRot Rot { get; } = new(cluster);
     public int CarriedOut => _carriedOut;
 
@@ -56,6 +58,8 @@ internal sealed class FaultRunner(ProxiedCluster cluster, History history, Actio
         FaultKind.Partition => PartitionAsync(fault, cancellation),
         FaultKind.Full => WithAllAsync(_disks, fault, () => FillAsync(fault, cancellation), cancellation),
         FaultKind.Corrupt => CorruptAsync(fault),
+        FaultKind.ColdStart => WithAllAsync(_processes, fault, () => StartColdAsync(fault, cancellation), cancellation),
+        FaultKind.LastBytes => WithAllAsync(_processes, fault, () => DamageAsync(fault, cancellation), cancellation),
         _ => JumpAsync(fault),
     };
 
@@ -84,6 +88,54 @@ internal sealed class FaultRunner(ProxiedCluster cluster, History history, Actio
         await Task.WhenAll(fault.Targets.Select(cluster.KillAsync));
         await Task.Delay(fault.Lasts, time, cancellation);
         await Task.WhenAll(fault.Targets.Select(target => StartAsync(target, cancellation)));
+    }
+
+    private async Task StartColdAsync(PlannedFault fault, CancellationToken cancellation)
+    {
+        var start = ColdStart.Draw(fault.Draw, cluster.ChunkServers);
+        await Task.WhenAll(fault.Targets.Select(node => start.IsClean ? cluster.StopAsync(node) : cluster.KillAsync(node)));
+        int wiped = start.Wipes.FirstOrDefault(s => _spare.ChunksOf(s) is { Count: > 0 } chunks && chunks.All(c => _spare.IsSpare(s, c)));
+        Begins(fault, $"{(start.IsClean ? "stop" : "kill")} all nodes, start again over {Show(start.Lasts)}: {string.Join(", ", start.Order.Select(cluster.NameOf))}"
+            + (wiped > 0 ? $"; the directory of {cluster.NameOf(wiped)} is wiped" : ""));
+        foreach (var entry in wiped > 0 ? new DirectoryInfo(cluster.DataOf(wiped)).GetFileSystemInfos() : [])
+        {
+            if (entry is DirectoryInfo directory)
+                directory.Delete(recursive: true);
+            else
+                entry.Delete();
+        }
+        foreach (var (node, gap) in start.Order.Zip(start.Gaps))
+        {
+            await Task.Delay(gap, time, cancellation);
+            await StartAsync(node, cancellation);
+        }
+    }
+
+    private async Task DamageAsync(PlannedFault fault, CancellationToken cancellation)
+    {
+        int target = fault.Targets[0];
+        // A master that was killed may have acknowledged what its log's last bytes say an instant ago: nothing can prove that they were ever whole.
+        bool isClean = target == 0 || fault.Draw % 2 == 0;
+        await (isClean ? cluster.StopAsync(target) : cluster.KillAsync(target));
+        var damage = new LastBytes(cluster, _spare, Rot).Strike(target, fault.Draw);
+        if (damage is not null)
+            Begins(fault, $"{(isClean ? "stop" : "kill")} {Names(fault)}, damage its {damage.What}, start again after {Show(fault.Lasts)}");
+        await Task.Delay(fault.Lasts, time, cancellation);
+        if (target == 0 && damage is not null)
+        {
+            try
+            {
+                await cluster.StartAsync(0, cancellation);
+                return;
+            }
+            catch (CommandException e)
+            {
+                // That is right: the operator decides. This one has a copy.
+                say($"the master refuses its damaged log, which is put back: {e.Message}");
+                damage.Undo();
+            }
+        }
+        await StartAsync(target, cancellation);
     }
 
     private async Task StartAsync(int target, CancellationToken cancellation)
@@ -167,7 +219,7 @@ internal sealed class FaultRunner(ProxiedCluster cluster, History history, Actio
     {
         Interlocked.Increment(ref _carriedOut);
         say(what);
-        history.Add(new HistoryLine { Event = HistoryLine.Fault, Kind = fault.Kind.ToString().ToLowerInvariant(), What = what });
+        history.Add(new HistoryLine { Event = HistoryLine.Fault, Kind = FaultKinds.NameOf(fault.Kind), What = what });
     }
 
     private string Names(PlannedFault fault) => string.Join(", ", fault.Targets.Select(cluster.NameOf));

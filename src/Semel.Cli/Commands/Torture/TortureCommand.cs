@@ -10,27 +10,25 @@ internal static class TortureCommand
         double Seconds, long Faults, long Acknowledged, long Found, long Lost, long Duplicated, long Reordered, long Divergent, string Verdict,
         IReadOnlyDictionary<string, long> ByKind, long Seed, string History);
 
-    private static readonly FaultKind[] AllKinds = Enum.GetValues<FaultKind>();
-
     public static Command Create(VerbRunner run)
     {
         var seconds = Parsing.Number("--seconds", 60, 5, 86_400, "How long faults fall.");
         var seed = Parsing.OptionalNumber("--seed", 0, int.MaxValue, "Draws kinds, targets and times of the faults, and the records. Default: another one each time.");
         var faults = new Option<FaultKind[]>("--faults")
         {
-            Description = "Some of kill, pause, partition, full, corrupt, clock. Default: all.",
+            Description = $"Some of {string.Join(", ", FaultKinds.All.Select(FaultKinds.NameOf))}. Default: {string.Join(", ", FaultKinds.Default.Select(FaultKinds.NameOf))}.",
             HelpName = "KINDS",
-            DefaultValueFactory = _ => AllKinds,
+            DefaultValueFactory = _ => [.. FaultKinds.Default],
         };
         faults.CustomParser = result =>
         {
             var kinds = new List<FaultKind>();
             foreach (string name in result.Tokens[0].Value.Split(','))
             {
-                if (AllKinds.Any(k => k.ToString().Equals(name, StringComparison.OrdinalIgnoreCase)))
-                    kinds.Add(Enum.Parse<FaultKind>(name, ignoreCase: true));
+                if (FaultKinds.Find(name) is { } kind)
+                    kinds.Add(kind);
                 else
-                    result.AddError($"--faults: '{name}' is none of {string.Join(", ", AllKinds).ToLowerInvariant()}.");
+                    result.AddError($"--faults: '{name}' is none of {string.Join(", ", FaultKinds.All.Select(FaultKinds.NameOf))}.");
             }
             return [.. kinds.Distinct()];
         };

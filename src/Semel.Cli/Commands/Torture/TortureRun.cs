@@ -49,7 +49,7 @@ internal sealed class TortureRun(CommandContext context, TortureOptions options)
             Version = History.Version,
             Seed = options.Seed,
             Seconds = options.Seconds,
-            What = FormattableString.Invariant($"{options.Writers} writers, {options.Files} files, {string.Join(',', options.Faults).ToLowerInvariant()}"),
+            What = FormattableString.Invariant($"{options.Writers} writers, {options.Files} files, {string.Join(',', options.Faults.Select(FaultKinds.NameOf))}"),
         });
         try
         {
@@ -170,11 +170,13 @@ internal sealed class TortureRun(CommandContext context, TortureOptions options)
     {
         await using var wire = new SocketWire(new SocketWireOptions { Role = "client" }, context.Time, new Random(), NullLoggerFactory.Instance);
         var found = new Dictionary<string, long>();
+        var ledger = new ClusterLedger();
         foreach (string path in _paths)
         {
             var audit = new FileAudit(wire, cluster.Master, context.Time)
             {
                 RepairPatience = HealingTime,
+                Ledger = ledger,
                 MaxFindings = int.MaxValue,   // each is compared with what was rotted here
                 OnFrame = (ulong chunk, in FrameHeader frame, ReadOnlySpan<byte> payload) => WriteDown(history, path, chunk, frame, payload),
             };
