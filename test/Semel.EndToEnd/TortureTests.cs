@@ -39,6 +39,19 @@ public sealed class TortureTests : IDisposable
     }
 
     [Fact]
+    public async Task Clusters_are_started_cold_and_last_bytes_damaged_when_that_is_asked_for()
+    {
+        var torture = await Shell.RunAsync("torture", "--seconds", "12", "--seed", "6", "--faults", "cold-start,last-bytes", "--writers", "2", "--files", "1", "--history", History, "--json");
+
+        var shape = Parse(torture.Lines.Last());
+        foreach (string kind in new[] { "cold-start", "last-bytes" })
+            Assert.True(shape.GetProperty("by_kind").GetProperty(kind).GetInt64() > 0, kind);
+        Assert.True(shape.GetProperty("acknowledged").GetInt64() > 0);
+        Assert.True(torture.ExitCode is ExitCode.Done or ExitCode.Temporary or ExitCode.VerificationFailed, torture.Error);
+        Assert.Equal(torture.ExitCode, (await Shell.RunAsync("torture", "--check", History, "--json")).ExitCode);
+    }
+
+    [Fact]
     public async Task An_interrupted_run_ends_its_processes_also_those_that_it_had_stopped()
     {
         await using var torture = Shell.Begin("torture", "--seconds", "600", "--seed", "5", "--faults", "pause", "--history", History);

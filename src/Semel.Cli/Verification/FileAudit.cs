@@ -28,6 +28,7 @@ internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
     private const int Rereads = 10;
     private static readonly TimeSpan CallTime = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan PauseBetweenReads = TimeSpan.FromSeconds(1);
 
     private const int WritersPerCall = 1000;
 
@@ -133,6 +134,21 @@ internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
             ofBases ??= chunk.Index > 0 && wasWhole ? await CompareBasesAsync(chunk, cancellation) : [];
             var findings = ofBases.Where(f => chunk.Members.Any(m => m.Address == f.Server)).ToList();
             var first = await ReadReplicasAsync(chunk, length, findings, cancellation);
+            int unread = findings.Count(f => f is { Kind: FindingKind.Unread, Server: not null });
+            int read = chunk.Members.Count - unread;
+            if (unread > 0 && chunk.Members.Count - findings.Count >= wanted)
+            {
+                // As many as the file should have were read: the others are of servers that are gone, and that the master still has in its log.
+                findings.RemoveAll(f => f is { Kind: FindingKind.Unread, Server: not null });
+                unread = 0;
+            }
+            if (unread > 0 && time.GetElapsedTime(_begin) < RepairPatience)
+            {
+                reread--;
+                await Task.Delay(PauseBetweenReads, time, cancellation);
+                chunk = await _map.LocateOneAsync(path, chunk.Index, cancellation);
+                continue;
+            }
             if (lacks)
                 findings.Add(new Finding(FindingKind.Unread, $"chunk {chunk.Index} has {chunk.Members.Count} of {wanted} replicas", null, chunk.Handle));
 
@@ -148,7 +164,7 @@ internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
                 }
             }
             findings.ForEach(f => Report(f.Settled(isConfirmed)));
-            _replicas += chunk.Members.Count - findings.Count(f => f is { Kind: FindingKind.Unread, Server: not null });
+            _replicas += read;
             foreach (var copy in copies)
                 Report(await _judge.JudgeAsync(path, chunk, length, first?.Server, copy, cancellation));
             foreach (var member in chunk.Members.Where(m => !copies.Any(c => c.Server.ServerId == m.ServerId && c.Index == chunk.Index)))

@@ -86,7 +86,11 @@ internal static class FaultPlan
             if (kind is FaultKind.ColdStart && busyUntil.Max() > at)
                 at = busyUntil.Max();   // it needs all of them
             if (at < length - Quiet && DrawOne(random, faults.Count + 1, kind, at, chunkServers, busyUntil) is { } fault)
+            {
                 faults.Add(fault);
+                if (kind is FaultKind.ColdStart)
+                    at += fault.Lasts;   // nobody is there to be hurt
+            }
         }
     }
 
