@@ -196,7 +196,7 @@ internal static class Catalogue
         },
 
         new("rot-not-told", "A replica that rots is repaired",
-            new Edit(FrameServer, "        if (boundary)\n            replica.Post(", "        if (boundary && replica.IsSealed != replica.IsSealed)\n            replica.Post("))
+            new Edit(FrameServer, "        if (boundary && request.Offset < committed)\n            replica.Post(", "        if (boundary && replica.IsSealed != replica.IsSealed)\n            replica.Post("))
         {
             Circumstances = ["--master", "real", "--faults", "Rot,KillServer", "--fault-count", "30"],
         },
