@@ -17,10 +17,12 @@ public sealed class DataDirectory : IDisposable
     private readonly IDisk _disk;
     private readonly IDisposable _lock;
     private readonly ILogger _logger;
+    private readonly MasterFile _master;
     private DataDirectoryIdentity _identity;
 
-    private DataDirectory(IDisk disk, IDisposable held, DataDirectoryIdentity identity, ILogger logger)
+    private DataDirectory(IDisk disk, IDisposable held, DataDirectoryIdentity identity, MasterFile master, ILogger logger)
     {
+        _master = master;
         Generation = GenerationFile.Read(disk);
         _disk = disk;
         _lock = held;
@@ -57,7 +59,7 @@ public sealed class DataDirectory : IDisposable
                 await WriteAsync(disk, identity);
                 logger.DataDirectoryCreated($"{disk}", DataDirectoryIdentity.WordOf(role));
             }
-            return new DataDirectory(disk, held, identity, logger);
+            return new DataDirectory(disk, held, identity, await MasterFile.OpenAsync(disk), logger);
         }
         catch
         {
@@ -85,6 +87,19 @@ public sealed class DataDirectory : IDisposable
             throw new ArgumentOutOfRangeException(nameof(generation), $"The generation {generation} is not above {Generation}.");
         await GenerationFile.WriteAsync(_disk, generation);
         Generation = generation;
+    }
+
+    /// <summary>The master that a chunk server accepted last.</summary>
+    public KnownMaster Master => _master.Known;
+
+    /// <summary>Remembers the master; durable on return. An epoch never goes back, and of one epoch there is one master. One call at a time.</summary>
+    /// <exception cref="IOException">The disk failed; the old one or the new one is remembered.</exception>
+    public async ValueTask SetMasterAsync(KnownMaster master)
+    {
+        if (master.Epoch < Master.Epoch || (master.Epoch == Master.Epoch && (master.Nonce != Master.Nonce || master.Position < Master.Position)))
+            throw new ArgumentOutOfRangeException(nameof(master), $"{master} does not follow {Master}.");
+        if (master != Master)
+            await _master.WriteAsync(master);
     }
 
     /// <summary>
