@@ -18,6 +18,9 @@ namespace Semel.ChunkServer;
 /// </summary>
 public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
 {
+    /// <summary>A call of a master that this server has not registered with yet waits so long for that: the master that has just started is faster than the next heartbeat.</summary>
+    private static readonly TimeSpan LongestWaitForRegistration = TimeSpan.FromSeconds(2);
+
     private readonly ChunkServerOptions _options;
     private readonly IDisk _disk;
     private readonly DataDirectory _directory;
@@ -26,10 +29,11 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
     private readonly ReplicaRegistry _replicas = new();
     private readonly ReplicaMaker _maker;
     private readonly CancellationTokenSource _stopping = new();
+    private readonly MasterBond _bond;
+    private readonly CommandRunner _commands;
     private readonly ulong _incarnation;
     private IListener? _listener;
     private Task _session = Task.CompletedTask;
-    private ulong _masterEpoch;
     private bool _complained;   // that the generation cannot be raised
 
     private ChunkServerNode(ChunkServerOptions options, IDisk disk, DataDirectory directory, IWire wire, TimeProvider time, Random random, ILogger logger)
@@ -40,6 +44,8 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
             options, wire, wire.LinkTo(options.MasterAddress), time, random, logger, () => Id ?? default, () => _directory.Generation, new PeerPulse(), r => _replicas.Changed(r.Handle),
             new SealedTables(options.WritersInSealedTables));
         _maker = new ReplicaMaker(_replicas, services, disk);
+        _bond = new MasterBond(directory, time, logger);
+        _commands = new CommandRunner(CarryOutAsync, logger);
     }
 
     /// <summary>Where it takes calls.</summary>
@@ -77,7 +83,7 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
         }
         logger.Started(node.Id ?? default, node.ClusterId ?? "(none yet)", node._replicas.Count, node.Address);
         var session = new MasterSession(
-            options, wire.LinkTo(options.MasterAddress), node._replicas, new CommandRunner(node.CarryOutAsync, logger),
+            options, wire.LinkTo(options.MasterAddress), node._replicas, node._commands, node._bond,
             node.RaiseGenerationAsync, node.Describe, node.AcceptedAsync, time, random, logger);
         node._session = session.RunAsync(node._stopping.Token);
         return node;
@@ -148,13 +154,16 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
                 ToReplica(call, r.Handle);
                 break;
             case PromiseRequest r:
-                FromMaster(call, r.MasterEpoch, r.Handle);
+                FromMaster(call, r.MasterEpoch, r.MasterNonce, () => ToReplica(call, r.Handle));
                 break;
             case GrantRequest r:
-                FromMaster(call, r.MasterEpoch, r.Handle);
+                FromMaster(call, r.MasterEpoch, r.MasterNonce, () => ToReplica(call, r.Handle));
                 break;
             case SealChunkRequest r:
-                FromMaster(call, r.MasterEpoch, r.Handle);
+                FromMaster(call, r.MasterEpoch, r.MasterNonce, () => ToReplica(call, r.Handle));
+                break;
+            case KnownMasterRequest:
+                call.Reply(_bond.Describe(Id?.Value ?? 0, _options.MasterAddress));
                 break;
             case CreateChunkRequest when Id is null:
                 call.Reply(new CreateChunkReply { Status = Status.Unavailable, Detail = "This chunk server is just being registered: its identity is not on its disk yet." });
@@ -162,8 +171,8 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
             case CreateChunkRequest { ServerId: > 0 } r when IsAnother(r.ServerId):
                 call.Reply(new CreateChunkReply { Status = Status.Unavailable, Detail = WhoThisIs(r.ServerId) });
                 break;
-            case CreateChunkRequest r when IsCurrent(r.MasterEpoch):
-                _ = CreateAsync(call, r);
+            case CreateChunkRequest r:
+                FromMaster(call, r.MasterEpoch, r.MasterNonce, () => _ = CreateAsync(call, r));
                 break;
             default:
                 call.Reply(Refusal(call));
@@ -184,40 +193,58 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
             call.Reply(Refusal(call));
     }
 
-    private void FromMaster(IncomingCall call, ulong epoch, ulong handle)
+    /// <summary>A master that was replaced, or is not the one that this server serves, has nothing to say. A newer one is heard once the server has registered with it.</summary>
+    private void FromMaster(IncomingCall call, ulong epoch, ulong nonce, Action serve)
     {
-        if (IsCurrent(epoch))
-            ToReplica(call, handle);
-        else
-            call.Reply(Refusal(call));
-    }
-
-    /// <summary>A master that was replaced has nothing to say any more.</summary>
-    private bool IsCurrent(ulong epoch)
-    {
-        while (true)
+        switch (_bond.StandingOf(epoch, nonce))
         {
-            ulong seen = Volatile.Read(ref _masterEpoch);
-            if (epoch < seen)
-                return false;
-            if (epoch == seen || Interlocked.CompareExchange(ref _masterEpoch, epoch, seen) == seen)
-                return true;
+            case CallerStanding.Served:
+                serve();
+                break;
+            case CallerStanding.Newer:
+                _ = WhenRegisteredAsync(call, epoch, nonce, serve);
+                break;
+            default:
+                call.Reply(MasterRefusal(call, epoch));
+                break;
         }
     }
 
-    /// <summary>Nothing was done: there is no such chunk here, the master is an old one, or a chunk server does not do such things.</summary>
+    private async Task WhenRegisteredAsync(IncomingCall call, ulong epoch, ulong nonce, Action serve)
+    {
+        _commands.Wake();       // the next heartbeat finds the new master
+        try
+        {
+            await _bond.AcceptedAsync(epoch, call.TimeLeft < LongestWaitForRegistration ? call.TimeLeft : LongestWaitForRegistration, _stopping.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            return;
+        }
+        if (_bond.StandingOf(epoch, nonce) == CallerStanding.Served)
+            serve();
+        else
+            call.Reply(MasterRefusal(call, epoch));
+    }
+
+    /// <summary>Nothing was done: this server serves another master.</summary>
+    private IMessage MasterRefusal(IncomingCall call, ulong epoch)
+    {
+        var status = _bond.Known.Epoch < epoch ? Status.Unavailable : Status.Stale;
+        string detail = _bond.RefusalOf(epoch);
+        return call.Kind switch
+        {
+            MessageKind.Promise => new PromiseReply { Status = status, Detail = detail },
+            MessageKind.Grant => new GrantReply { Status = status, Detail = detail },
+            MessageKind.SealChunk => new SealChunkReply { Status = status },
+            _ => new CreateChunkReply { Status = status, Detail = detail },
+        };
+    }
+
+    /// <summary>Nothing was done: there is no such chunk here, or a chunk server does not do such things.</summary>
     private IMessage Refusal(IncomingCall call)
     {
         const string noChunk = "There is no such chunk on this server.";
-        ulong? epoch = call.Header switch
-        {
-            PromiseRequest r => r.MasterEpoch,
-            GrantRequest r => r.MasterEpoch,
-            SealChunkRequest r => r.MasterEpoch,
-            CreateChunkRequest r => r.MasterEpoch,
-            _ => null,
-        };
-        var fromMaster = epoch < Volatile.Read(ref _masterEpoch) ? Status.Stale : Status.NotFound;
         switch (call.Kind)
         {
             case MessageKind.Append or MessageKind.InitWriter or MessageKind.EvictWriter or MessageKind.Prepare or MessageKind.NewView or MessageKind.ReadFrames:
@@ -229,13 +256,11 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
             case MessageKind.FetchBase:
                 return new FetchBaseReply { Status = Status.NotFound, Detail = noChunk };
             case MessageKind.Promise:
-                return new PromiseReply { Status = fromMaster, Detail = noChunk };
+                return new PromiseReply { Status = Status.NotFound, Detail = noChunk };
             case MessageKind.Grant:
-                return new GrantReply { Status = fromMaster, Detail = noChunk };
+                return new GrantReply { Status = Status.NotFound, Detail = noChunk };
             case MessageKind.SealChunk:
-                return new SealChunkReply { Status = fromMaster };
-            case MessageKind.CreateChunk:
-                return new CreateChunkReply { Status = fromMaster };
+                return new SealChunkReply { Status = Status.NotFound };
             default:
                 _logger.CallNotServed(call.Kind, call.Peer);
                 return NotServed.Reply(call.Kind, "This is a chunk server. Ask the master.");
@@ -270,6 +295,9 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
         CapacityBytes = (ulong)_disk.CapacityBytes,
         FreeBytes = (ulong)_disk.FreeBytes,
         Generation = _directory.Generation,
+        KnownEpoch = _bond.Known.Epoch,
+        KnownNonce = _bond.Known.Nonce,
+        KnownPosition = _bond.Known.Position,
     };
 
     /// <summary>

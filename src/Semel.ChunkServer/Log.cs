@@ -36,6 +36,18 @@ internal static partial class Log
     [LoggerMessage(2012, LogLevel.Error, "The generation of the data directory cannot be raised: {Reason}. It is tried again")]
     public static partial void GenerationNotRaised(this ILogger logger, string reason);
 
+    [LoggerMessage(2014, LogLevel.Error, "Master {Master} is not served: {Reason}")]
+    public static partial void MasterNotAccepted(this ILogger logger, string master, string reason);
+
+    [LoggerMessage(2015, LogLevel.Warning, "The operator let a master go on whose log lacks entries: this server had served epoch {Known} up to entry {Position}, and serves epoch {Epoch} from now on")]
+    public static partial void LossAccepted(this ILogger logger, ulong known, ulong position, ulong epoch);
+
+    [LoggerMessage(2016, LogLevel.Error, "How long the master's log is cannot be remembered: {Reason}. It is tried again")]
+    public static partial void PositionNotKept(this ILogger logger, string reason);
+
+    [LoggerMessage(2017, LogLevel.Error, "The master wants chunk {Chunk} to be made, and something else is there under that handle ({What}). It was left as it is; the master takes another handle")]
+    public static partial void HandleIsTaken(this ILogger logger, ChunkHandle chunk, string what);
+
     [LoggerMessage(2101, LogLevel.Information, "Recovery of chunk {Chunk} began in ballot {Ballot}: the log ends at {Tail}, {Committed} of it known committed")]
     public static partial void RecoveryBegan(this ILogger logger, ChunkHandle chunk, Ballot ballot, uint tail, uint committed);
 

@@ -30,6 +30,9 @@ public sealed record ClusterStatus
     /// <summary>True while the master still waits for chunk servers to report after its start.</summary>
     public bool IsRecovering { get; init; }
 
+    /// <summary>Null, or why the master changes nothing and makes no chunks at the moment: it waits for its chunk servers' word, or they have seen what its log lacks.</summary>
+    public string? Withholds { get; init; }
+
     /// <summary>Every chunk server that ever registered.</summary>
     public required IReadOnlyList<ChunkServerStatus> ChunkServers { get; init; }
 }

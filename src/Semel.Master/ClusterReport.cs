@@ -30,6 +30,7 @@ internal sealed class ClusterReport(MasterServices services, ServerRegistry serv
             ChunkCapacity = services.Options.CapacityOfNewFiles,
             Replicas = (uint)services.Options.Replicas,
             Recovering = servers.IsRecovering,
+            Withholds = services.Standing.Withholds ?? "",
         };
         reply.Servers.AddRange(servers.All.Select(s => new ServerStatus
         {

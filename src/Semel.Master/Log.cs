@@ -19,6 +19,17 @@ internal static partial class Log
     [LoggerMessage(1004, LogLevel.Warning, "A call of kind {Kind} came from {Peer}; a master does not serve it")]
     public static partial void CallNotServed(this ILogger logger, MessageKind kind, string peer);
 
+    [LoggerMessage(1005, LogLevel.Information, "{Confirmed} of {Known} chunk servers confirmed that the master's operation log is whole")]
+    public static partial void MasterConfirmed(this ILogger logger, int confirmed, int known);
+
+    [LoggerMessage(1006, LogLevel.Error, "The operation log lacks what chunk server {Server} at {Address} has seen: {Lack}. The data directory is an older copy, has lost its last entries, or another master runs on a copy "
+        + "of it. The master gives nothing away any more. Start the right one; or, if there is none any more, start this one with accept_lost_entries, which gives up what it lacks")]
+    public static partial void LogIsOlder(this ILogger logger, ServerId server, string address, string lack);
+
+    [LoggerMessage(1007, LogLevel.Error, "The operator accepted (accept_lost_entries) that the operation log lacks what chunk server {Server} at {Address} has seen: {Lack}. Given up is whatever other masters logged behind entry "
+        + "{Last} of epoch {Before}. The master goes on in epoch {Epoch}; replicas of chunks that the log does not know are kept, and named as their servers report them")]
+    public static partial void LostEntriesAccepted(this ILogger logger, ServerId server, string address, string lack, ulong before, ulong last, ulong epoch);
+
     [LoggerMessage(1101, LogLevel.Information, "Chunk server {Server} at {Address} joined the cluster")]
     public static partial void ServerAdmitted(this ILogger logger, ServerId server, string address);
 
@@ -52,6 +63,9 @@ internal static partial class Log
     [LoggerMessage(1204, LogLevel.Error, "Chunk server {Server} says that chunk {Chunk} was sealed at {Length} bytes; it was sealed at {Known}. The report was refused")]
     public static partial void SealContradicted(this ILogger logger, ServerId server, ChunkHandle chunk, uint length, uint known);
 
+    [LoggerMessage(1205, LogLevel.Error, "Chunk server {Server} at {Address} has something else under the new handle {Chunk}: {Reason}. It is kept; the chunk is made under another handle")]
+    public static partial void HandleIsTaken(this ILogger logger, ServerId server, string address, ChunkHandle chunk, string reason);
+
     [LoggerMessage(1301, LogLevel.Information, "View change of chunk {Chunk} began: {Reason}")]
     public static partial void ViewChangeBegan(this ILogger logger, ChunkHandle chunk, string reason);
 
@@ -70,8 +84,11 @@ internal static partial class Log
     [LoggerMessage(1306, LogLevel.Error, "Chunk {Chunk} goes on with what its members have on disk, because unclean recovery is allowed: acknowledged records may be missing")]
     public static partial void UncleanRecovery(this ILogger logger, ChunkHandle chunk);
 
-    [LoggerMessage(1401, LogLevel.Error, "Chunk server {Server} has chunk {Chunk}, which this master has not given away yet: was the master's directory restored from an old copy? The replica is kept")]
-    public static partial void ReplicaFromTheFuture(this ILogger logger, ServerId server, ChunkHandle chunk);
+    [LoggerMessage(1401, LogLevel.Error, "Chunk server {Server} has a replica of chunk {Chunk} with {Length} bytes, and this master's log never had such a chunk. The replica is kept, and nobody uses it")]
+    public static partial void ReplicaFromTheFuture(this ILogger logger, ServerId server, ChunkHandle chunk, uint length);
+
+    [LoggerMessage(1408, LogLevel.Error, "The replica of chunk {Chunk} on chunk server {Server}, with {Length} bytes, is of another making of that chunk: it was made by another master. It is kept, and nobody uses it")]
+    public static partial void ReplicaForeign(this ILogger logger, ServerId server, ChunkHandle chunk, uint length);
 
     [LoggerMessage(1402, LogLevel.Warning, "Chunk server {Server} has lost its replica of chunk {Chunk}")]
     public static partial void ReplicaLost(this ILogger logger, ServerId server, ChunkHandle chunk);

@@ -2,6 +2,7 @@ using Google.Protobuf;
 using Microsoft.Extensions.Logging;
 using Semel.Master.Chunks;
 using Semel.Master.Garbage;
+using Semel.Master.Identity;
 using Semel.Master.Leases;
 using Semel.Master.Namespace;
 using Semel.Master.OperationLog;
@@ -24,6 +25,9 @@ namespace Semel.Master;
 /// </summary>
 public sealed class MasterNode : IAsyncDisposable, ICallHandler
 {
+    /// <summary>A call that waits for the servers' word on this master does so no longer; its caller asks again.</summary>
+    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(30);
+
     private readonly SerialContext _context = SerialContext.Create();
     private readonly CancellationTokenSource _stopping = new();
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -33,6 +37,7 @@ public sealed class MasterNode : IAsyncDisposable, ICallHandler
     private readonly OperationJournal _journal;
     private readonly MasterServices _services;
     private readonly ServerRegistry _servers;
+    private readonly Inquiry _inquiry;
     private readonly ActivityTable _activities;
     private readonly ViewChanges _views;
     private readonly Rereplication _repair;
@@ -52,8 +57,9 @@ public sealed class MasterNode : IAsyncDisposable, ICallHandler
         MasterOptions options, MasterState state, OperationJournal journal, DataDirectory directory, IWire wire, TimeProvider time, Random random, ILogger logger)
     {
         (_time, _logger, _directory, _journal) = (time, logger, directory, journal);
-        _services = new MasterServices(options, state, journal, wire, time, random, logger, flow => _ = ObserveAsync(flow), _stopping.Token);
+        _services = new MasterServices(options, state, journal, new Standing(options, state, journal, time, random, logger), wire, time, random, logger, flow => _ = ObserveAsync(flow), _stopping.Token);
         _servers = new ServerRegistry(_services);
+        _inquiry = new Inquiry(_services, _servers);
         _activities = new ActivityTable(_services);
         var handles = new HandleAllocator(_services);
         var placement = new Placement(_services, _servers);
@@ -82,6 +88,9 @@ public sealed class MasterNode : IAsyncDisposable, ICallHandler
 
     /// <summary>Only for tests.</summary>
     internal MasterState State => _services.State;
+
+    /// <summary>Only for tests.</summary>
+    internal Standing Standing => _services.Standing;
 
     /// <summary>
     /// 1: takes the data directory. 2: reads the operation log. 3: creates the cluster if the log is empty. 4: begins a new epoch. 5: takes calls.
@@ -171,18 +180,26 @@ public sealed class MasterNode : IAsyncDisposable, ICallHandler
     private async Task BeginAsync()
     {
         await _context;
-        _journal.Append(new LogEntry { EpochBegun = new EpochBegun { Epoch = State.Epoch + 1 } });
+        _services.Standing.BeginEpoch();
         await _journal.DurableAsync();
         _listener = _services.Wire.Listen(_services.Options.BindAddress, this);
         _logger.Started(ClusterId, State.Epoch, State.Namespace.FileCount, State.ChunkCount, Address);
         _ticking = TickAsync();
         _services.Run(_ticking);
+        _services.Run(_inquiry.RunAsync());
     }
 
     private async Task ServeAsync(IncomingCall call, long arrivedAt)
     {
         if (_closed)
             return;
+        if (Withholding.Reply(call.Kind, "") is not null && await WithheldAsync(call, arrivedAt) is { } reason)
+        {
+            call.Reply(Withholding.Reply(call.Kind, reason)!);
+            return;
+        }
+        if (call.Header is RegisterServerRequest)
+            await _inquiry.FirstRoundOverAsync();
         var reply = call.Header switch
         {
             CreateFileRequest r => _names.CreateFile(r),
@@ -207,6 +224,12 @@ public sealed class MasterNode : IAsyncDisposable, ICallHandler
         // No one hears of a state that a crash could take back.
         await _journal.DurableAsync();
         call.Reply(reply);
+    }
+
+    private Task<string?> WithheldAsync(IncomingCall call, long arrivedAt)
+    {
+        var wait = Withholding.MayWait(call.Kind) ? (call.TimeLeft * 0.9) - _services.Since(arrivedAt) : TimeSpan.Zero;
+        return _services.Standing.WithheldAsync(wait < LongestWait ? wait : LongestWait, _services.Stopping);
     }
 
     private DeleteReply Delete(DeleteRequest request)

@@ -82,10 +82,6 @@ public sealed class MasterOptions : IValidatableObject
     [Range(1, 10_000)]
     public int ParallelChunkMaking { get; set; } = 64;
 
-    /// <summary>Handles that one log entry reserves; a restart of the master leaves the rest of them unused. Default 64.</summary>
-    [Range(1, 100_000)]
-    public int HandleBlock { get; set; } = 64;
-
     /// <summary>Names of writers that one file may have. Default 1,000,000.</summary>
     [Range(1, 100_000_000)]
     public int MaxWriterNamesPerFile { get; set; } = 1_000_000;
@@ -95,6 +91,12 @@ public sealed class MasterOptions : IValidatableObject
     /// which may lack acknowledged records. Without it such a chunk stays unavailable until an operator decides. Default false.
     /// </summary>
     public bool AllowUncleanRecovery { get; set; }
+
+    /// <summary>
+    /// The operation log lacks entries that chunk servers have heard of (the data directory is an older copy, or its end was lost), and there is no better one: go on without them. What
+    /// was created, registered or deleted in those entries is given up. Only for the start that needs it. Default false.
+    /// </summary>
+    public bool AcceptLostEntries { get; set; }
 
     /// <exception cref="ValidationException">Names the setting, its value and its range.</exception>
     public void Validate() => Validator.ValidateObject(this, new ValidationContext(this), validateAllProperties: true);

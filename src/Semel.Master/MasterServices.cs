@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Semel.Master.Identity;
 using Semel.Master.OperationLog;
 using Semel.Protocol.Messages;
 using Semel.Protocol.Wires;
@@ -9,12 +10,14 @@ namespace Semel.Master;
 /// What every part of the master uses and none owns. All of it belongs to the master's one logical thread: a flow that awaited something must look again
 /// at the state that it relied on.
 /// </summary>
+/// <param name="Standing">Whether this master may give anything away.</param>
 /// <param name="Run">Lets a flow run beside the others; a failure that it does not handle stops the master.</param>
 /// <param name="Stopping">Cancelled when the master stops.</param>
 internal sealed record MasterServices(
     MasterOptions Options,
     MasterState State,
     OperationJournal Journal,
+    Standing Standing,
     IWire Wire,
     TimeProvider Time,
     Random Random,

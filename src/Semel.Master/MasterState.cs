@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Semel.Master.Chunks;
+using Semel.Master.Identity;
 using Semel.Master.Namespace;
 using Semel.Master.OperationLog;
 using Semel.Master.Writers;
@@ -10,17 +11,24 @@ using Semel.Protocol.Identity;
 namespace Semel.Master;
 
 /// <summary>
-/// Everything that survives a restart of the master, in memory. It is a fold over the operation log: <see cref="Apply(LogEntry)"/> is the only way to change it,
+/// Everything that survives a restart of the master, in memory. It is a fold over the operation log: <see cref="Apply(LogEntry, ulong)"/> is the only way to change it,
 /// and it depends on nothing but the entries. Checks come before an entry is appended; an entry that cannot be applied is a bug.
 /// </summary>
 internal sealed class MasterState
 {
     private readonly DenseTable<Chunk> _chunks = new();
+    private readonly NumberSet _everAdded = new();
+    private ulong _plainHandlesEnd;     // of those that older versions of Semel gave, without an epoch
     private readonly ServerSetPool _sets = new();
     private readonly Dictionary<ServerId, HashSet<ulong>> _openByPrimary = [];
 
     public string? ClusterId { get; private set; }
     public ulong Epoch { get; private set; }
+
+    /// <summary>Of the epoch. 0: an older version of Semel began it.</summary>
+    public ulong Nonce { get; private set; }
+
+    public EpochHistory Epochs { get; } = new();
     public NamespaceTree Namespace { get; } = new();
 
     /// <summary>The cluster's chunk servers, as last known.</summary>
@@ -32,7 +40,7 @@ internal sealed class MasterState
     /// <summary>The writer ids that the log has given away: ids may have been left out between them.</summary>
     public IdRanges GivenWriters { get; } = new();
 
-    /// <summary>Every handle that was ever given away is below it.</summary>
+    /// <summary>Every handle that was ever given away is below it: the end of the epoch's.</summary>
     public ulong HandlesEnd { get; private set; } = 1;
 
     public long ChunkCount => _chunks.Count;
@@ -41,6 +49,13 @@ internal sealed class MasterState
     public SortedDictionary<ulong, Chunk> ShortOpenChunks { get; } = [];
 
     public Chunk? FindChunk(ChunkHandle handle) => _chunks[handle.Value];
+
+    /// <summary>The log once had a chunk of this handle. If it has none now, its file was deleted.</summary>
+    public bool WasAdded(ChunkHandle handle) => _everAdded.Contains(handle.Value);
+
+    /// <summary>The handle may have been given away by this log's masters, and none of what became of it is missing here.</summary>
+    public bool MayHaveGiven(ChunkHandle handle) =>
+        IdRange.EpochOf(handle.Value) is not 0 and var epoch ? Epochs.Knows(epoch) : handle.Value < _plainHandlesEnd;
 
     /// <summary>In the order of their handles. May change meanwhile.</summary>
     public IEnumerable<Chunk> Chunks() => _chunks.All();
@@ -58,7 +73,9 @@ internal sealed class MasterState
     /// <summary>Equal sets become one object.</summary>
     public ServerSet Share(ServerSet set) => _sets.Share(set);
 
-    public void Apply(LogEntry entry)
+    /// <param name="entry">The next one of the log.</param>
+    /// <param name="number">Its number there.</param>
+    public void Apply(LogEntry entry, ulong number)
     {
         switch (entry.WhatCase)
         {
@@ -67,8 +84,7 @@ internal sealed class MasterState
                 ClusterId = entry.ClusterCreated.ClusterId;
                 break;
             case LogEntry.WhatOneofCase.EpochBegun:
-                Invariant.Holds(entry.EpochBegun.Epoch > Epoch);
-                Epoch = entry.EpochBegun.Epoch;
+                Apply(entry.EpochBegun, number);
                 break;
             case LogEntry.WhatOneofCase.DirectoryMade:
                 Namespace.AddDirectory(entry.DirectoryMade.Path, entry.DirectoryMade.CreatedMs);
@@ -81,7 +97,7 @@ internal sealed class MasterState
                 break;
             case LogEntry.WhatOneofCase.HandlesReserved:
                 Invariant.Holds(entry.HandlesReserved.End > HandlesEnd);
-                HandlesEnd = entry.HandlesReserved.End;
+                HandlesEnd = _plainHandlesEnd = entry.HandlesReserved.End;
                 break;
             case LogEntry.WhatOneofCase.ChunkAdded:
                 Apply(entry.ChunkAdded);
@@ -113,6 +129,18 @@ internal sealed class MasterState
         }
     }
 
+    private void Apply(EpochBegun entry, ulong number)
+    {
+        Invariant.Holds(entry.Epoch > Epoch);
+        (Epoch, Nonce) = (entry.Epoch, entry.Nonce);
+        Epochs.Begin(entry.Epoch, entry.Nonce, number, entry.AcceptsLoss);
+        if (entry.Nonce == 0)
+            return;     // an older version of Semel, which numbered through
+        NextFileId = Math.Max(NextFileId, IdRange.FirstOf(Epoch));
+        NextWriterId = Math.Max(NextWriterId, IdRange.FirstOf(Epoch));
+        HandlesEnd = Math.Max(HandlesEnd, IdRange.EndOf(Epoch));
+    }
+
     private void Apply(FileCreated entry)
     {
         Invariant.Holds(entry.FileId >= NextFileId);
@@ -142,7 +170,8 @@ internal sealed class MasterState
         Invariant.Holds(entry.Handle < HandlesEnd);
         Invariant.Holds(_chunks[entry.Handle] is null);
         var members = Share(ServerSet.Of(entry.Members.Select(m => new ServerId(m))));
-        var chunk = new Chunk(new ChunkHandle(entry.Handle), file, (uint)entry.Index, members, new ServerId(entry.Primary));
+        var chunk = new Chunk(new ChunkHandle(entry.Handle), file, (uint)entry.Index, members, new ServerId(entry.Primary), entry.CreationId);
+        _everAdded.Add(entry.Handle);
         file.Add(chunk);
         _chunks[entry.Handle] = chunk;
         Remember(chunk);

@@ -40,6 +40,13 @@ internal sealed class CommandRunner(Func<Command, Task<CommandResult>> carryOut,
         }
     }
 
+    /// <summary>There is something else to tell the master, or to ask it.</summary>
+    public void Wake()
+    {
+        lock (_gate)
+            _resultCame.TrySetResult();
+    }
+
     /// <summary>Ends early when there is something to tell the master.</summary>
     public async Task WaitForResultAsync(TimeSpan atMost, TimeProvider time, CancellationToken cancellation)
     {

@@ -17,6 +17,7 @@ internal sealed class MasterSession(
     ILink master,
     ReplicaRegistry replicas,
     CommandRunner commands,
+    MasterBond bond,
     Func<ulong, Task<bool>> raiseGeneration,
     Func<RegisterServerRequest> describe,
     Func<RegisterServerReply, ValueTask> accepted,
@@ -82,13 +83,18 @@ internal sealed class MasterSession(
             _generationRaisedAt = time.GetTimestamp();
     }
 
-    /// <summary>False: the identity did not get onto the disk. It is asked for again, under the same address.</summary>
+    /// <summary>False: the identity or the master did not get onto the disk, or it is a master that is not served. It is asked for again, under the same address.</summary>
     private async Task<bool> IsKeptAsync(RegisterServerReply reply)
     {
         try
         {
             await accepted(reply);
-            return true;
+            if (await bond.AcceptAsync(reply) is not { } refusal)
+                return true;
+            if (!_complained)
+                logger.MasterNotAccepted(master.Address, refusal);
+            _complained = true;
+            return false;
         }
         catch (IOException e)
         {
@@ -121,8 +127,9 @@ internal sealed class MasterSession(
             }
             failures = 0;
             var reply = result.Answer<HeartbeatReply>();
-            if (reply.Status != Status.Ok)
+            if (reply.Status != Status.Ok || reply.MasterEpoch != bond.Known.Epoch)
                 return;
+            await bond.HeardAsync(reply.Position);
             _results.RemoveRange(0, request.Results.Count);
             foreach (var command in reply.Commands)
                 commands.Start(command);
@@ -147,6 +154,8 @@ internal sealed class MasterSession(
             CapacityBytes = about.CapacityBytes,
             FreeBytes = about.FreeBytes,
             Generation = about.Generation,
+            MasterEpoch = bond.Known.Epoch,
+            MasterNonce = bond.Known.Nonce,
         };
         if (_fullReport.Count > 0 || sequence == 1)
         {

@@ -519,6 +519,11 @@ internal sealed class Replica
             });
             return;
         }
+        if (request.CreationId != 0 && Log.Chunk.CreationId != 0 && request.CreationId != Log.Chunk.CreationId)
+        {
+            call.Reply(new GrantReply { Status = Status.NotFound, Detail = $"The replica of chunk {Handle} here, of file {Log.Chunk.File}, is of another making." });
+            return;
+        }
         if (HasForgottenSince(request) is { } forgotten)
         {
             call.Reply(new GrantReply { Status = Status.Stale, Detail = forgotten });
@@ -797,6 +802,7 @@ internal sealed class Replica
         Suspect = _suspect,
         Damaged = IsDamaged || _failure is not null,
         Primary = _primary is { IsActive: true },
+        CreationId = Log.Chunk.CreationId,
     };
 
     private InspectChunkReply Inspect()

@@ -44,7 +44,10 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
         }
     }
 
-    /// <summary>An empty replica with its base, durable when the reply says OK. Repeating it is harmless.</summary>
+    /// <summary>
+    /// An empty replica with its base, durable when the reply says OK. Repeating it with the same creation id is harmless. Whatever else is there under the handle stays as it is: handles are
+    /// never given twice, so it is a sign that the master has forgotten something.
+    /// </summary>
     public async Task<CreateChunkReply> CreateAsync(CreateChunkRequest request)
     {
         var handle = new ChunkHandle(request.Handle);
@@ -62,14 +65,18 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
             if (registry.TryGet(handle, out var existing))
             {
                 await existing.Opened;
-                return new CreateChunkReply { Status = Status.Ok };
+                if (DifferenceTo(request, existing) is not { } difference)
+                    return new CreateChunkReply { Status = Status.Ok };
+                return Taken(handle, difference);
             }
+            if (ChunkFiles.Exists(disk, handle))
+                return Taken(handle, "a replica that cannot be opened");
             byte[]? baseBytes = await BaseAsync(request.Base);
             if (baseBytes is null)
                 return new CreateChunkReply { Status = Status.Unavailable, Detail = $"No source gave the base with digest {request.Base.Digest:x8} for chunk {handle}." };
             if (!WriterTable.TryRead(baseBytes, out var table, out string? fault))
                 return new CreateChunkReply { Status = Status.Invalid, Detail = fault };
-            var chunk = new ChunkDescription(handle, new FileId(request.FileId), request.Index, request.Capacity, request.Durability);
+            var chunk = new ChunkDescription(handle, new FileId(request.FileId), request.Index, request.Capacity, request.Durability, request.CreationId);
             var files = await ChunkFiles.CreateAsync(disk, chunk, baseBytes);
             registry.Add(new Replica(ReplicaLog.OfEmpty(files, table), services, found: false));
             return new CreateChunkReply { Status = Status.Ok };
@@ -82,6 +89,24 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
         {
             Leave(handle);
         }
+    }
+
+    /// <summary>Null: it is the replica that was asked for, and nothing has happened to it yet.</summary>
+    private static string? DifferenceTo(CreateChunkRequest request, Replica existing)
+    {
+        var (wanted, chunk, report) = (request.Base?.Digest ?? 0, existing.Log.Chunk, existing.Report);
+        return chunk.CreationId != request.CreationId ? $"a replica of another making, of file {chunk.File} at index {chunk.Index}"
+            : chunk.File.Value != request.FileId || chunk.Index != request.Index ? $"a replica of file {chunk.File} at index {chunk.Index}"
+            : chunk.Capacity != request.Capacity || chunk.Durability != request.Durability ? $"a replica with a capacity of {chunk.Capacity} and durability {chunk.Durability}"
+            : existing.Log.Files.Metadata.BaseDigest != wanted ? $"a replica that starts from the base {existing.Log.Files.Metadata.BaseDigest:x8}"
+            : report.Tail > 0 || report.Promised > 0 || report.LastView > 0 ? $"a replica that has taken part in something already, with {report.Tail} bytes"
+            : null;
+    }
+
+    private CreateChunkReply Taken(ChunkHandle handle, string what)
+    {
+        services.Logger.HandleIsTaken(handle, what);
+        return new CreateChunkReply { Status = Status.Conflict, Detail = $"There is something else under the handle {handle}: {what}. It was left as it is." };
     }
 
     public async Task<CommandResult> DeleteAsync(DeleteChunk delete)
@@ -142,7 +167,7 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
             return $"{source.Address} did not give the base of chunk {handle}";
         if (!WriterTable.TryRead(baseBytes, out var table, out string? fault))
             return $"the base from {source.Address} is not readable: {fault}";
-        var chunk = new ChunkDescription(handle, new FileId(clone.FileId), clone.Index, clone.Capacity, clone.Durability);
+        var chunk = new ChunkDescription(handle, new FileId(clone.FileId), clone.Index, clone.Capacity, clone.Durability, clone.CreationId);
         var files = await ChunkFiles.CreateAsync(disk, chunk, baseBytes);
         bool complete = false;
         try

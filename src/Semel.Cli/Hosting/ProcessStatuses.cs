@@ -21,7 +21,8 @@ internal sealed class ClusterProcessStatus(string master, TimeProvider time, ILo
     public async ValueTask<string?> FaultOfReadinessAsync(CancellationToken cancellation)
     {
         var (reply, fault) = await AskAsync(cancellation);
-        return reply is null ? fault : reply.Recovering ? "The master waits for the chunk servers' reports." : null;
+        return reply is null ? fault : reply.Withholds.Length > 0 ? reply.Withholds
+            : reply.Recovering ? "The master waits for the chunk servers' reports." : null;
     }
 
     public async ValueTask<byte[]> StatusAsync(CancellationToken cancellation)

@@ -39,6 +39,7 @@ internal static class MasterAnswers
         ChunkCapacity = reply.ChunkCapacity,
         Replicas = (int)reply.Replicas,
         IsRecovering = reply.Recovering,
+        Withholds = reply.Withholds.Length > 0 ? reply.Withholds : null,
         ChunkServers = [.. reply.Servers.Select(ToChunkServerStatus)],
     };
 

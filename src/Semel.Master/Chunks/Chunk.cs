@@ -15,10 +15,10 @@ internal sealed class Chunk
 {
     private uint _reservedAhead;
 
-    public Chunk(ChunkHandle handle, FileNode file, uint index, ServerSet members, ServerId primary)
+    public Chunk(ChunkHandle handle, FileNode file, uint index, ServerSet members, ServerId primary, ulong creationId)
     {
         Invariant.Holds(members.Contains(primary));
-        (Handle, File, Index, Members, Primary) = (handle, file, index, members, primary);
+        (Handle, File, Index, Members, Primary, CreationId) = (handle, file, index, members, primary, creationId);
         Version = 1;
         Replicas = members;
     }
@@ -26,6 +26,9 @@ internal sealed class Chunk
     public ChunkHandle Handle { get; }
     public FileNode File { get; }
     public uint Index { get; }
+
+    /// <summary>Of its making: replicas of another one are none of this chunk. 0: not known.</summary>
+    public ulong CreationId { get; }
 
     /// <summary>Of the last logged configuration.</summary>
     public ulong Version { get; private set; }

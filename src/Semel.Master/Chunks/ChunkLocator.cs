@@ -40,6 +40,8 @@ internal sealed class ChunkLocator(
             if (tail is { IsSealed: false } && !complains && !views.IsNeeded(tail))
                 return Found(file, tail);
 
+            if (services.Standing.Refutation is { } refutation)
+                return new LocateTailReply { Status = Status.Unavailable, Detail = refutation, FileId = file.Id.Value };
             var rest = wait - services.Since(arrivedAt);
             activity.Waiters++;
             try
@@ -111,6 +113,8 @@ internal sealed class ChunkLocator(
 
     private LocateTailReply Unavailable(FileNode file)
     {
+        if (services.Standing.Withholds is { } withholds)
+            return new LocateTailReply { Status = Status.Unavailable, Detail = withholds, FileId = file.Id.Value };
         string reason = file.Tail is { IsSealed: false } tail
             ? $"Chunk {tail.Handle} of {file.Path} is not available: {views.ProblemOf(tail)}."
             : $"The next chunk of {file.Path} cannot be made: {maker.ProblemOf(file) ?? "the chunk servers have not answered yet"}.";

@@ -48,6 +48,7 @@ internal sealed class ChunkMaker(
             await Task.Yield();
             for (var pause = FirstPause; IsWanted(file); pause = Longer(pause))
             {
+                await services.Standing.ConfirmedAsync(services.Stopping);
                 // Servers that get all at once would finish none in time.
                 await _slots.TakeAsync();
                 Task? replacement = null;
@@ -94,6 +95,8 @@ internal sealed class ChunkMaker(
 
         // Step 1: a handle that nobody ever had.
         var handle = await handles.NextAsync();
+        ulong creation = (ulong)services.Random.NextInt64(1, long.MaxValue);
+        bool isTaken = false;
         _beingMade.Add(handle.Value);
         var tried = new SortedSet<ServerId>();
         var made = new List<ServerId>();
@@ -105,10 +108,19 @@ internal sealed class ChunkMaker(
             string? failure = null;
             while (true)
             {
-                foreach (var server in placement.Choose(wanted - made.Count - running.Count, file.Settings.ChunkCapacity, previous?.Members ?? ServerSet.Empty, tried))
+                foreach (var server in isTaken ? [] : placement.Choose(wanted - made.Count - running.Count, file.Settings.ChunkCapacity, previous?.Members ?? ServerSet.Empty, tried))
                 {
                     tried.Add(server.Id);
-                    running.Add(CreateAtAsync(server, RequestFor(file, handle, previous), problem => failure = problem));
+                    running.Add(CreateAtAsync(server, RequestFor(file, handle, creation, previous), (status, problem) =>
+                    {
+                        failure = problem;
+                        if (status != Status.Conflict)
+                            return;
+                        // What is there is somebody else's, and stays. The next attempt takes another handle.
+                        isTaken = true;
+                        tried.Remove(server.Id);
+                        services.Logger.HandleIsTaken(server.Id, server.Address, handle, problem);
+                    }));
                 }
                 if (running.Count == 0)
                     break;
@@ -119,12 +131,14 @@ internal sealed class ChunkMaker(
             }
             if (!IsWanted(file) || file.Tail != previous)
                 return (null, null);
+            if (isTaken || !services.Standing.IsConfirmed)
+                return (failure ?? services.Standing.Withholds, null);
             if (made.Count < enough)
                 return ($"{made.Count} of {tried.Count} chunk servers that were asked hold a replica, {enough} are needed" + (failure is null ? "" : $"; {failure}"), null);
 
             // Step 3: the chunk exists.
             var primary = previous is not null && made.Contains(previous.Primary) ? previous.Primary : placement.LeastBurdened(made);
-            var added = new ChunkAdded { Handle = handle.Value, FileId = file.Id.Value, Index = (ulong)file.ChunkCount, Primary = primary.Value };
+            var added = new ChunkAdded { Handle = handle.Value, FileId = file.Id.Value, Index = (ulong)file.ChunkCount, Primary = primary.Value, CreationId = creation };
             added.Members.AddRange(made.Order().Select(m => m.Value));
             services.Journal.Append(new LogEntry { ChunkAdded = added });
             chunk = file.Tail!;
@@ -151,11 +165,13 @@ internal sealed class ChunkMaker(
         return (null, null);
     }
 
-    private CreateChunkRequest RequestFor(FileNode file, ChunkHandle handle, Chunk? previous)
+    private CreateChunkRequest RequestFor(FileNode file, ChunkHandle handle, ulong creation, Chunk? previous)
     {
         var request = new CreateChunkRequest
         {
             MasterEpoch = services.State.Epoch,
+            MasterNonce = services.State.Nonce,
+            CreationId = creation,
             Handle = handle.Value,
             FileId = file.Id.Value,
             Index = (ulong)file.ChunkCount,
@@ -170,7 +186,7 @@ internal sealed class ChunkMaker(
         return request;
     }
 
-    private async Task<ServerId?> CreateAtAsync(KnownServer server, CreateChunkRequest request, Action<string> failed)
+    private async Task<ServerId?> CreateAtAsync(KnownServer server, CreateChunkRequest request, Action<Status, string> failed)
     {
         request.ServerId = server.Id.Value;
         var result = await services.Wire.LinkTo(server.Address)
@@ -180,10 +196,10 @@ internal sealed class ChunkMaker(
         {
             if (reply.Status == Status.Ok)
                 return server.Id;
-            failed($"{server.Id} at {server.Address} answered {reply.Status}: {reply.Detail}");
+            failed(reply.Status, $"{server.Id} at {server.Address} answered {reply.Status}: {reply.Detail}");
             return null;
         }
-        failed($"{server.Id} at {server.Address} did not answer ({result.Outcome}: {result.Detail})");
+        failed(Status.Unavailable, $"{server.Id} at {server.Address} did not answer ({result.Outcome}: {result.Detail})");
         return null;
     }
 

@@ -1,25 +1,23 @@
-using Semel.Master.OperationLog;
+using Semel.Master.Identity;
+using Semel.Protocol;
 using Semel.Protocol.Identity;
 
 namespace Semel.Master.Chunks;
 
-/// <summary>
-/// Gives handles away, each once for ever: a block of them is reserved in the log before the first of it leaves, and a master that starts goes on behind the
-/// last block.
-/// </summary>
+/// <summary>Gives handles away, each once for ever: they carry the epoch (<see cref="IdRange"/>), so a master that starts goes on behind all that were ever given.</summary>
 internal sealed class HandleAllocator(MasterServices services)
 {
-    /// <summary>No handle from here on has been given away yet.</summary>
-    public ulong Next { get; private set; } = services.State.HandlesEnd;
+    private ulong _next;
 
+    /// <summary>No handle from here on has been given away yet.</summary>
+    public ulong Next => Math.Max(_next, IdRange.FirstOf(services.State.Epoch));
+
+    /// <summary>The epoch that it carries is durable.</summary>
     public async ValueTask<ChunkHandle> NextAsync()
     {
-        if (Next == services.State.HandlesEnd)
-        {
-            ulong end = Next + (ulong)services.Options.HandleBlock;
-            services.Journal.Append(new LogEntry { HandlesReserved = new HandlesReserved { End = end } });
-        }
-        var handle = new ChunkHandle(Next++);
+        var handle = new ChunkHandle(Next);
+        Invariant.Holds(handle.Value < IdRange.EndOf(services.State.Epoch));
+        _next = handle.Value + 1;
         await services.Journal.DurableAsync();
         return handle;
     }

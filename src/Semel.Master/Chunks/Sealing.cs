@@ -71,7 +71,7 @@ internal sealed class Sealing(
     {
         _asked.Add(chunk.Handle.Value);
         ulong version = chunk.Version;
-        var request = new SealChunkRequest { MasterEpoch = services.State.Epoch, Handle = chunk.Handle.Value, Version = version };
+        var request = new SealChunkRequest { MasterEpoch = services.State.Epoch, Handle = chunk.Handle.Value, Version = version, MasterNonce = services.State.Nonce };
         for (int i = 0; i < Tries && !chunk.IsGone && !chunk.IsSealed && chunk.Version == version; i++)
         {
             if (i > 0)

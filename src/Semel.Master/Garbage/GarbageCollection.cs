@@ -16,7 +16,7 @@ internal sealed class GarbageCollection(
     {
         var handle = new ChunkHandle(report.Handle);
         var chunk = services.State.FindChunk(handle);
-        switch (ReplicaJudge.Judge(chunk, maker.IsBeingMade(handle), handles.Next, server.Id, report))
+        switch (ReplicaJudge.Judge(chunk, maker.IsBeingMade(handle), services.State.WasAdded(handle), MayBeLeftover(handle), server.Id, report))
         {
             case ReplicaVerdict.Good:
                 repair.HasGood(chunk!, server.Id);
@@ -40,7 +40,12 @@ internal sealed class GarbageCollection(
                 Delete(server, handle, chunk!.Reserved + 1);
                 break;
             case ReplicaVerdict.FromTheFuture:
-                services.Logger.ReplicaFromTheFuture(server.Id, handle);
+                services.Logger.ReplicaFromTheFuture(server.Id, handle, report.Tail);
+                services.Standing.TakeUnknownReplica(server.Id, server.Address, handle);
+                break;
+            case ReplicaVerdict.Foreign:
+                services.Logger.ReplicaForeign(server.Id, handle, report.Tail);
+                TakeMissing(server, chunk!);
                 break;
             case ReplicaVerdict.InUse:
                 // The primary's own word is on its way, unless there is no primary any more.
@@ -66,6 +71,8 @@ internal sealed class GarbageCollection(
                 Delete(servers.Get(id), chunk.Handle, ulong.MaxValue);
         }
     }
+
+    private bool MayBeLeftover(ChunkHandle handle) => handle.Value < handles.Next && services.State.MayHaveGiven(handle);
 
     private void TakeLost(KnownServer server, Chunk chunk, bool isDamaged)
     {

@@ -28,8 +28,11 @@ internal enum ReplicaVerdict
     /// <summary>The chunk was made without this replica; it never took part in anything.</summary>
     NeverUsed = 8,
 
-    /// <summary>The master has never given this handle away. Nothing may be concluded from that but that the master has forgotten something.</summary>
+    /// <summary>The log never had such a chunk, and yet it was in use, or its epoch was not this log's. Nothing may be concluded from that but that the master has forgotten something.</summary>
     FromTheFuture = 7,
+
+    /// <summary>Somebody else's: the chunk of this handle was made in another making. Kept, and never used.</summary>
+    Foreign = 9,
 }
 
 /// <summary>The rules for replicas. Nothing is deleted that may hold a record which a member of the chunk does not hold.</summary>
@@ -37,13 +40,19 @@ internal static class ReplicaJudge
 {
     /// <param name="chunk">Null: the master has no such chunk.</param>
     /// <param name="isBeingMade">Its chunk may come to be.</param>
-    /// <param name="handlesEnd">Handles from here on were never given away.</param>
+    /// <param name="wasAdded">The log once had the chunk: there is none now because its file was deleted.</param>
+    /// <param name="mayBeLeftover">The handle was given away by this log, and only a chunk that is logged is ever used: an unused replica is left over from a making that failed.</param>
     /// <param name="server">Who reports.</param>
     /// <param name="report">What it says of its replica.</param>
-    public static ReplicaVerdict Judge(Chunk? chunk, bool isBeingMade, ulong handlesEnd, ServerId server, ChunkReport report)
+    public static ReplicaVerdict Judge(Chunk? chunk, bool isBeingMade, bool wasAdded, bool mayBeLeftover, ServerId server, ChunkReport report)
     {
         if (chunk is null)
-            return isBeingMade || report.Gone ? ReplicaVerdict.InUse : report.Handle >= handlesEnd ? ReplicaVerdict.FromTheFuture : ReplicaVerdict.Garbage;
+        {
+            return isBeingMade || report.Gone ? ReplicaVerdict.InUse
+                : wasAdded || (mayBeLeftover && report is { LastView: 0, Tail: 0 }) ? ReplicaVerdict.Garbage : ReplicaVerdict.FromTheFuture;
+        }
+        if (!report.Gone && report.CreationId != 0 && chunk.CreationId != 0 && report.CreationId != chunk.CreationId)
+            return ReplicaVerdict.Foreign;
         bool isMember = chunk.Members.Contains(server);
         if (report.Gone || report.Damaged)
             return isMember || chunk.IsSealed ? ReplicaVerdict.Lost : ReplicaVerdict.InUse;

@@ -32,6 +32,12 @@ internal sealed class OperationJournal : IAsyncDisposable
     /// <summary>No entry was ever appended.</summary>
     public bool IsEmpty => _last == 0;
 
+    /// <summary>Number of the last entry; it need not be durable yet.</summary>
+    public ulong LastEntry => _last;
+
+    /// <summary>Every entry up to this one is durable.</summary>
+    public ulong DurableEntry => _journal.DurableEntry;
+
     public void Append(LogEntry entry)
     {
         int size = entry.CalculateSize();
@@ -39,7 +45,7 @@ internal sealed class OperationJournal : IAsyncDisposable
             _buffer = new byte[size * 2];
         entry.WriteTo(_buffer.AsSpan(0, size));
         _last = _journal.Append(_buffer.AsSpan(0, size));
-        _state.Apply(entry);
+        _state.Apply(entry, _last);
     }
 
     /// <summary>Completes when everything that was appended before the call is durable.</summary>
@@ -53,7 +59,7 @@ internal sealed class OperationJournal : IAsyncDisposable
         try
         {
             entry = LogEntry.Parser.ParseFrom(bytes.Span);
-            state.Apply(entry);
+            state.Apply(entry, number);
         }
         catch (Exception e) when (e is InvalidProtocolBufferException or InvariantViolationException)
         {

@@ -188,6 +188,7 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
             Length = chunk.SealedLength,
             Capacity = chunk.File.Settings.ChunkCapacity,
             Durability = chunk.File.Settings.Durability,
+            CreationId = chunk.CreationId,
         };
         clone.Sources.AddRange(sources.Select(servers.Address));
         if (!target.Commands.TryAdd(Order.CopyHere(clone)))

@@ -22,11 +22,14 @@ internal sealed class Heartbeats(
     public HeartbeatReply Take(HeartbeatRequest request)
     {
         var reply = new HeartbeatReply { Status = Status.Ok, MasterEpoch = services.State.Epoch };
-        if (!servers.TryGet(new ServerId(request.ServerId), out var server) || server.Incarnation != request.Incarnation || !IsExpected(server, request.Sequence))
+        if (!servers.TryGet(new ServerId(request.ServerId), out var server) || server.Incarnation != request.Incarnation || !IsExpected(server, request.Sequence)
+            || !IsForUs(request))
         {
             reply.Status = Status.Stale;
             return reply;
         }
+        services.Standing.Confirm(server.Id);
+        reply.Position = services.Journal.DurableEntry;
         if (request.Sequence <= server.Sequence)
             return reply;   // late or repeated: what it says is old
         server.Sequence = request.Sequence;
@@ -46,10 +49,16 @@ internal sealed class Heartbeats(
             registration.ReportCompleted(server, full, missing => garbage.TakeMissing(server, missing));
         foreach (var result in request.Results)
             TakeResult(server, result);
+        if (!services.Standing.IsConfirmed)
+            return reply;
         reply.Leases.AddRange(leases.Renew(server));
         reply.Commands.AddRange(server.Commands.Take(services.Now, NextCommandId));
         return reply;
     }
+
+    /// <summary>A server that has accepted this master says so; one of an older version of Semel does not know of such things.</summary>
+    private bool IsForUs(HeartbeatRequest request) =>
+        request.MasterEpoch == 0 || (request.MasterEpoch == services.State.Epoch && request.MasterNonce == services.State.Nonce);
 
     /// <summary>While a full report is under way every page must come; later a lost heartbeat does no harm, because what it said is said again.</summary>
     private static bool IsExpected(KnownServer server, ulong sequence) =>

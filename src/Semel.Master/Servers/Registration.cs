@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Semel.Master.Chunks;
+using Semel.Master.Identity;
 using Semel.Master.OperationLog;
 using Semel.Master.Repair;
 using Semel.Master.Views;
@@ -56,6 +57,8 @@ internal sealed class Registration(
             ServerId = server.Id.Value,
             MasterEpoch = services.State.Epoch,
             HeartbeatMs = (uint)services.Options.HeartbeatInterval.TotalMilliseconds,
+            MasterNonce = services.State.Nonce,
+            AcceptsLoss = services.State.Epochs.AcceptedBelow == services.State.Epoch,
         };
     }
 
@@ -160,6 +163,13 @@ internal sealed class Registration(
         }
         if (request.Incarnation == 0 || request.Address.Length is 0 or > 512)
             return new Refusal(Status.Invalid, $"A registration needs an incarnation and an address of at most 512 characters; it said {request.Incarnation} and '{Shorten(request.Address)}'.");
+        if (request.KnownEpoch > IdRange.MaxEpoch)
+            return new Refusal(Status.Invalid, $"The epoch {request.KnownEpoch} that chunk server {new ServerId(request.ServerId)} claims to have served is beyond {IdRange.MaxEpoch}.");
+        // Also those that have nothing against it: an old master must not become the one that they serve.
+        if (services.Standing.Examine(new ServerId(request.ServerId), request.Address, new SeenMaster(request.KnownEpoch, request.KnownNonce, request.KnownPosition)) is { } lack)
+            return new Refusal(Status.Conflict, lack);
+        if (services.Standing.Refutation is { } refutation)
+            return new Refusal(Status.Unavailable, refutation);
         if (request.ServerId == 0 || !servers.TryGet(new ServerId(request.ServerId), out var server))
             return null;
         if (server.IsFormer(request.Incarnation))

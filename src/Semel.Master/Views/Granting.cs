@@ -24,7 +24,9 @@ internal sealed class Granting(MasterServices services, ServerRegistry servers)
         var request = new GrantRequest
         {
             MasterEpoch = services.State.Epoch,
+            MasterNonce = services.State.Nonce,
             Handle = chunk.Handle.Value,
+            CreationId = chunk.CreationId,
             Version = version,
             LeaseMs = (uint)services.Options.LeaseDuration.TotalMilliseconds,
             MinMembers = (uint)Math.Min(services.Options.MinMembers, chunk.File.Settings.Replicas),

@@ -118,6 +118,7 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
             int attempts = 0;
             for (var pause = FirstPause; !IsOver(chunk); pause = Longer(pause))
             {
+                await services.Standing.ConfirmedAsync(services.Stopping);
                 attempts++;
                 bool done;
                 await _slots.TakeAsync();
@@ -186,7 +187,7 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         await GatherAsync(change);
         if (IsOver(chunk))
             return true;
-        if (change.PromisedElsewhere >= change.Version)
+        if (change.PromisedElsewhere >= change.Version || !services.Standing.IsConfirmed)
             return false;
 
         // Step 3: decide.
@@ -222,7 +223,14 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
 
     private async Task AskAsync(ViewChange change, ServerId member, ulong version, SortedDictionary<ServerId, PromiseReply> answers)
     {
-        var request = new PromiseRequest { MasterEpoch = services.State.Epoch, Handle = change.Chunk.Handle.Value, Version = version, ServerId = member.Value };
+        var request = new PromiseRequest
+        {
+            MasterEpoch = services.State.Epoch,
+            MasterNonce = services.State.Nonce,
+            Handle = change.Chunk.Handle.Value,
+            Version = version,
+            ServerId = member.Value,
+        };
         var link = services.Wire.LinkTo(servers.Get(member).Address);
         // As of now: what the server answers may be older than what it says elsewhere meanwhile.
         bool isAdmitted = services.State.Servers.TryGetValue(member, out var admitted);

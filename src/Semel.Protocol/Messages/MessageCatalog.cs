@@ -21,6 +21,7 @@ public static class MessageCatalog
         [MessageKind.Promise] = (PromiseRequest.Parser, PromiseReply.Parser),
         [MessageKind.Grant] = (GrantRequest.Parser, GrantReply.Parser),
         [MessageKind.SealChunk] = (SealChunkRequest.Parser, SealChunkReply.Parser),
+        [MessageKind.KnownMaster] = (KnownMasterRequest.Parser, KnownMasterReply.Parser),
         [MessageKind.FetchBase] = (FetchBaseRequest.Parser, FetchBaseReply.Parser),
         [MessageKind.RegisterServer] = (RegisterServerRequest.Parser, RegisterServerReply.Parser),
         [MessageKind.Heartbeat] = (HeartbeatRequest.Parser, HeartbeatReply.Parser),

@@ -21,6 +21,7 @@ public enum MessageKind : ushort
     Promise = 21,
     Grant = 22,
     SealChunk = 23,
+    KnownMaster = 24,
 
     // Chunk server to chunk server
     FetchBase = 30,

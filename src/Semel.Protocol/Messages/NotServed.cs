@@ -17,6 +17,7 @@ public static class NotServed
         MessageKind.Promise => new PromiseReply { Status = Status.Invalid, Detail = detail },
         MessageKind.Grant => new GrantReply { Status = Status.Invalid, Detail = detail },
         MessageKind.SealChunk => new SealChunkReply { Status = Status.Invalid },
+        MessageKind.KnownMaster => new KnownMasterReply { Status = Status.Invalid, Detail = detail },
         MessageKind.FetchBase => new FetchBaseReply { Status = Status.Invalid, Detail = detail },
         MessageKind.RegisterServer => new RegisterServerReply { Status = Status.Invalid, Detail = detail },
         MessageKind.Heartbeat => new HeartbeatReply { Status = Status.Invalid },

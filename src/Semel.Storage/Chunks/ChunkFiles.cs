@@ -62,6 +62,9 @@ public sealed class ChunkFiles : IDisposable
         }
     }
 
+    /// <summary>There is a replica of the chunk, whether it can be opened or not.</summary>
+    public static bool Exists(IDisk disk, ChunkHandle handle) => disk.FileExists(NameOf(handle, "meta"));
+
     /// <summary>Makes an empty replica; all of it is durable on return. What an earlier attempt left behind is replaced.</summary>
     public static async ValueTask<ChunkFiles> CreateAsync(IDisk disk, ChunkDescription chunk, byte[] baseBytes)
     {

@@ -9,7 +9,8 @@ namespace Semel.Storage.Chunks;
 
 /// <summary>What never changes about a chunk.</summary>
 /// <param name="Capacity">Bytes of frames that it may hold, the SEAL included.</param>
-public sealed record ChunkDescription(ChunkHandle Handle, FileId File, ulong Index, uint Capacity, Durability Durability);
+/// <param name="CreationId">Drawn by the master when the chunk was made. 0: not known, an older version of Semel made it.</param>
+public sealed record ChunkDescription(ChunkHandle Handle, FileId File, ulong Index, uint Capacity, Durability Durability, ulong CreationId = 0);
 
 /// <summary>
 /// What a replica must remember besides its frames, in a slot of 128 bytes. The file <c>HANDLE.meta</c> has two slots, at 0 and at
@@ -32,7 +33,9 @@ public sealed record ChunkDescription(ChunkHandle Handle, FileId File, ulong Ind
 ///  64    4  committed watermark (a hint: never too high)
 ///  68    4  digest of the base
 ///  72   36  boot id of the machine up to which the replica has forgotten nothing, or "distrusted"; ASCII, zero-filled
-/// 108   20  zero
+/// 108    4  zero
+/// 112    8  creation id; 0: not known
+/// 120    8  zero
 /// </code>
 /// </summary>
 public sealed record ChunkMetadata(
@@ -66,6 +69,7 @@ public sealed record ChunkMetadata(
         BinaryPrimitives.WriteUInt32LittleEndian(slot[68..], BaseDigest);
         var bootId = slot.Slice(72, BootIdBytes);
         Encoding.ASCII.GetBytes(BootId.AsSpan(0, Math.Min(BootId.Length, BootIdBytes)), bootId);
+        BinaryPrimitives.WriteUInt64LittleEndian(slot[112..], Chunk.CreationId);
         BinaryPrimitives.WriteUInt32LittleEndian(slot, Crc32C.Compute(slot[4..]));
     }
 
@@ -97,7 +101,8 @@ public sealed record ChunkMetadata(
             new FileId(BinaryPrimitives.ReadUInt64LittleEndian(slot[24..])),
             BinaryPrimitives.ReadUInt64LittleEndian(slot[32..]),
             BinaryPrimitives.ReadUInt32LittleEndian(slot[40..]),
-            (Durability)slot[44]);
+            (Durability)slot[44],
+            BinaryPrimitives.ReadUInt64LittleEndian(slot[112..]));
         metadata = new ChunkMetadata(
             chunk,
             new Ballot(BinaryPrimitives.ReadUInt64LittleEndian(slot[48..])),

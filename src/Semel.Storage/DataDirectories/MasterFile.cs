@@ -8,8 +8,10 @@ namespace Semel.Storage.DataDirectories;
 /// <param name="Epoch">Of the master; 0: none was ever accepted.</param>
 /// <param name="Nonce">Drawn by the master when it began the epoch. Two masters on copies of one directory begin the same epoch, with different ones. 0: an older master, which has none.</param>
 /// <param name="Position">So many entries of its operation log were durable.</param>
-public readonly record struct KnownMaster(ulong Epoch, ulong Nonce, ulong Position)
+public sealed record KnownMaster(ulong Epoch, ulong Nonce, ulong Position)
 {
+    public static readonly KnownMaster None = new(0, 0, 0);
+
     public bool IsSame(ulong epoch, ulong nonce) => Epoch == epoch && Nonce == nonce;
 }
 
@@ -47,7 +49,7 @@ internal sealed class MasterFile
     public static async ValueTask<MasterFile> OpenAsync(IDisk disk)
     {
         if (!TryRead(disk, out ulong number, out var known))
-            return new MasterFile(disk, 0, default);
+            return new MasterFile(disk, 0, KnownMaster.None);
         var file = new MasterFile(disk, number, known);
         try
         {
@@ -63,7 +65,7 @@ internal sealed class MasterFile
     /// <summary>The newest valid slot; false: there is none.</summary>
     public static bool TryRead(IDisk disk, out ulong number, out KnownMaster known)
     {
-        (number, known) = (0, default);
+        (number, known) = (0, KnownMaster.None);
         if (!disk.FileExists(Name))
             return false;
         using var file = disk.Open(Name, create: false);
@@ -89,7 +91,7 @@ internal sealed class MasterFile
 
     private static bool TryReadSlot(ReadOnlySpan<byte> slot, out ulong number, out KnownMaster known)
     {
-        (number, known) = (0, default);
+        (number, known) = (0, KnownMaster.None);
         if (BinaryPrimitives.ReadUInt32LittleEndian(slot[4..]) != Magic || BinaryPrimitives.ReadUInt32LittleEndian(slot) != Crc32C.Compute(slot[4..SlotSize]))
             return false;
         number = BinaryPrimitives.ReadUInt64LittleEndian(slot[8..]);

@@ -32,6 +32,7 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
     {
         (_cluster, _process, _wire, _memory, _random) = (cluster, process, wire, memory, process.Random.Fork());
         memory.Epoch++;
+        memory.Nonce = _random.NextBits() | 1;
         _listener = wire.Listen(cluster.Master.Address, this);
     }
 
@@ -103,7 +104,7 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
         _memory.Servers[id] = request.Address;
         _heardNs[id] = _cluster.World.NowNs;
         _incarnations[id] = request.Incarnation;
-        return new RegisterServerReply { Status = Status.Ok, ClusterId = "simulated", ServerId = id, MasterEpoch = _memory.Epoch, HeartbeatMs = 200 };
+        return new RegisterServerReply { Status = Status.Ok, ClusterId = "simulated", ServerId = id, MasterEpoch = _memory.Epoch, MasterNonce = _memory.Nonce, HeartbeatMs = 200 };
     }
 
     private HeartbeatReply Heard(HeartbeatRequest request)
@@ -185,6 +186,7 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
             Length = chunk.SealedLength!.Value,
             Capacity = _cluster.Shape.ChunkCapacity,
             Durability = file.Durability,
+            CreationId = chunk.CreationId,
         };
         clone.Sources.AddRange(chunk.Members.Select(Address));
         ulong command = ++_memory.Commands;
@@ -305,6 +307,8 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
         var request = new CreateChunkRequest
         {
             MasterEpoch = _memory.Epoch,
+            MasterNonce = _memory.Nonce,
+            CreationId = _random.NextBits() | 1,
             Handle = ++_memory.Handles,
             FileId = file.Id,
             Index = (ulong)before,
@@ -329,7 +333,7 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
         }
         if (made.Count < Math.Min(file.Replicas, _cluster.Shape.MinMembers) || file.Chunks.Count != before)
             return;
-        var chunk = new ChunkState(request.Handle, request.Index) { Version = 1, NextVersion = 1, Members = made, Primary = _random.Pick(made) };
+        var chunk = new ChunkState(request.Handle, request.Index, request.CreationId) { Version = 1, NextVersion = 1, Members = made, Primary = _random.Pick(made) };
         file.Chunks.Add(chunk);
         await GrantAsync(file, chunk);
     }
@@ -340,7 +344,7 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
         ulong version = ++chunk.NextVersion;
         _cluster.World.Reached("view change");
         var members = chunk.Members.ToList();
-        var request = new PromiseRequest { MasterEpoch = _memory.Epoch, Handle = chunk.Handle, Version = version };
+        var request = new PromiseRequest { MasterEpoch = _memory.Epoch, MasterNonce = _memory.Nonce, Handle = chunk.Handle, Version = version };
         var replies = await Task.WhenAll(members.Select(member => CallAsync<PromiseReply>(member, MessageKind.Promise, request, ServerTimeout)));
         var promised = new List<ulong>();
         for (int i = 0; i < members.Count; i++)
@@ -366,7 +370,9 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
         var request = new GrantRequest
         {
             MasterEpoch = _memory.Epoch,
+            MasterNonce = _memory.Nonce,
             Handle = chunk.Handle,
+            CreationId = chunk.CreationId,
             Version = chunk.Version,
             LeaseMs = 1500,
             MinMembers = (uint)Math.Min(file.Replicas, _cluster.Shape.MinMembers),
@@ -443,6 +449,9 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
     internal sealed class Memory
     {
         public ulong Epoch { get; set; }
+
+        /// <summary>Of the epoch: chunk servers serve no other master that began it.</summary>
+        public ulong Nonce { get; set; }
         public ulong Handles { get; set; } = 0xc000;
         public ulong Commands { get; set; }
         public int Writers { get; set; }
@@ -462,10 +471,11 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
         public SortedDictionary<string, (ulong Id, uint Epoch)> Writers { get; } = new(StringComparer.Ordinal);
     }
 
-    internal sealed class ChunkState(ulong handle, ulong index)
+    internal sealed class ChunkState(ulong handle, ulong index, ulong creationId)
     {
         public ulong Handle => handle;
         public ulong Index => index;
+        public ulong CreationId => creationId;
         public ulong Version { get; set; }
         public ulong NextVersion { get; set; }
         public List<ulong> Members { get; set; } = [];

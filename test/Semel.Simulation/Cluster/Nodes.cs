@@ -48,7 +48,6 @@ internal static class Nodes
             LeaseDuration = TimeSpan.FromSeconds(2),
             RepairGrace = TimeSpan.FromSeconds(1),
             ShortSealPause = TimeSpan.FromSeconds(4),
-            HandleBlock = 8,
         };
         var node = await MasterNode.StartAsync(options, disk, wire, process.Time, process.Random, new SimulatedLogging(process), CancellationToken.None);
         return new RunningNode(node, node.Completion);

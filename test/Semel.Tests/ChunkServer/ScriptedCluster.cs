@@ -42,6 +42,9 @@ internal sealed class ScriptedCluster : ICallHandler
 
     public SimulatedWorld World { get; }
     public SimulatedNetwork Network { get; }
+    /// <summary>Of the master that the script plays, as servers hear when they register.</summary>
+    public ulong MasterEpoch { get; set; } = 1;
+    public ulong MasterNonce { get; set; }
     public List<SealedRequest> Sealed { get; } = [];
     public List<SuspectRequest> Suspected { get; } = [];
     public ServerAddress[] Everyone => [.. Enumerable.Range(0, _disks.Length).Select(Server)];
@@ -198,7 +201,8 @@ internal sealed class ScriptedCluster : ICallHandler
                     Status = Status.Ok,
                     ClusterId = "scripted",
                     ServerId = ulong.Parse(register.Address.AsSpan(2, register.Address.IndexOf(':') - 2)) + 1,
-                    MasterEpoch = 1,
+                    MasterEpoch = MasterEpoch,
+                    MasterNonce = MasterNonce,
                     HeartbeatMs = 100,
                 });
                 break;
@@ -211,7 +215,7 @@ internal sealed class ScriptedCluster : ICallHandler
                 call.Reply(new SuspectReply { Status = Status.Ok });
                 break;
             default:
-                call.Reply(new HeartbeatReply { Status = Status.Ok, MasterEpoch = 1 });
+                call.Reply(new HeartbeatReply { Status = Status.Ok, MasterEpoch = MasterEpoch });
                 break;
         }
     }

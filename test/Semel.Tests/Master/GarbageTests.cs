@@ -33,6 +33,8 @@ public sealed class GarbageTests
         await m.DeleteAsync("/a");
         await m.RestartAsync();
 
+        await servers[1].RegisterAsync();
+        await servers[1].ReportAllAsync();
         await servers[0].RegisterAsync();
         await servers[0].ReportAllAsync(new ChunkReport { Handle = chunk.Handle, LastView = Ballot.OfVersion(1).Value });
 

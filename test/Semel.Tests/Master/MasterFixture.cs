@@ -35,6 +35,12 @@ internal sealed class MasterFixture
     public MasterOptions Options { get; } = new() { BindAddress = Address };
     public MasterNode Node { get; private set; } = null!;
     public MasterState State => Node.State;
+
+    /// <summary>Its servers have confirmed it: it gives things away.</summary>
+    public bool IsConfirmed => Node.Standing.IsConfirmed;
+
+    /// <summary>What speaks against it.</summary>
+    public string? Refutation => Node.Standing.Refutation;
     public SimulatedTime Time => _script.Time;
 
     public static void Run(Func<MasterFixture, Task> script, ulong seed = 1)

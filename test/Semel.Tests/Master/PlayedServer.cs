@@ -35,6 +35,12 @@ internal sealed class PlayedServer : ICallHandler
     public string ClusterId { get; set; } = "";
     public ulong Incarnation { get; set; }
 
+    /// <summary>The master that it accepted last: epoch, nonce, entries of its log.</summary>
+    public (ulong Epoch, ulong Nonce, ulong Position) Known { get; set; }
+
+    /// <summary>What it says when it is asked how long ago that master answered it; -1: it never did.</summary>
+    public long HeardMs { get; set; } = -1;
+
     public List<CreateChunkRequest> Creates { get; } = [];
     public List<PromiseRequest> Promises { get; } = [];
     public List<GrantRequest> Grants { get; } = [];
@@ -71,13 +77,16 @@ internal sealed class PlayedServer : ICallHandler
         ClusterId = ClusterId,
         CapacityBytes = 1UL << 40,
         FreeBytes = 1UL << 39,
+        KnownEpoch = Known.Epoch,
+        KnownNonce = Known.Nonce,
+        KnownPosition = Known.Position,
     };
 
     public async Task<RegisterServerReply> RegisterAsync()
     {
         var reply = await _fixture.CallAsync<RegisterServerReply>(MessageKind.RegisterServer, Registration());
         if (reply.Status == Status.Ok)
-            (Id, ClusterId, _sequence) = (reply.ServerId, reply.ClusterId, 0);
+            (Id, ClusterId, _sequence, Known) = (reply.ServerId, reply.ClusterId, 0, (reply.MasterEpoch, reply.MasterNonce, 0));
         return reply;
     }
 
@@ -103,6 +112,8 @@ internal sealed class PlayedServer : ICallHandler
             CapacityBytes = 1UL << 40,
             FreeBytes = 1UL << 39,
             ReportComplete = complete,
+            MasterEpoch = Known.Epoch,
+            MasterNonce = Known.Nonce,
         };
         request.Chunks.AddRange(reports);
         request.Results.AddRange(results ?? []);
@@ -123,7 +134,7 @@ internal sealed class PlayedServer : ICallHandler
     public void StopBeating() => _beating = false;
 
     /// <summary>A new incarnation in the same place.</summary>
-    public PlayedServer StartAnew() => new(_fixture, Host) { Id = Id, ClusterId = ClusterId };
+    public PlayedServer StartAnew() => new(_fixture, Host) { Id = Id, ClusterId = ClusterId, Known = Known };
 
     public ServerAddress ToMessage() => new() { ServerId = Id, Address = Address };
 
@@ -141,6 +152,8 @@ internal sealed class PlayedServer : ICallHandler
                 Sequence = ++_sequence,
                 CapacityBytes = 1UL << 40,
                 FreeBytes = 1UL << 39,
+                MasterEpoch = Known.Epoch,
+                MasterNonce = Known.Nonce,
             };
             var result = await _wire.LinkTo(MasterFixture.Address).CallAsync(MessageKind.Heartbeat, request, default, MasterFixture.CallTimeout);
             if (result.IsAnswered)
@@ -153,6 +166,8 @@ internal sealed class PlayedServer : ICallHandler
         foreach (var command in reply.Commands.Where(c => Commands.All(known => known.CommandId != c.CommandId)))
             Commands.Add(command);
         Leases.AddRange(reply.Leases);
+        if (reply.Position > Known.Position)
+            Known = Known with { Position = reply.Position };
     }
 
     void ICallHandler.Handle(IncomingCall call)
@@ -171,6 +186,19 @@ internal sealed class PlayedServer : ICallHandler
             case GrantRequest r:
                 Grants.Add(r);
                 reply = OnGrant(r);
+                break;
+            case KnownMasterRequest:
+                reply = new KnownMasterReply
+                {
+                    Status = Status.Ok,
+                    ServerId = Id,
+                    ClusterId = ClusterId,
+                    Epoch = Known.Epoch,
+                    Nonce = Known.Nonce,
+                    Position = Known.Position,
+                    HeardMs = HeardMs,
+                    MasterAddress = "another:7070",
+                };
                 break;
             case SealChunkRequest r:
                 SealCalls.Add(r);

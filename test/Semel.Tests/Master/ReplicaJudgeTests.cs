@@ -11,14 +11,30 @@ public sealed class ReplicaJudgeTests
     private const ulong Member = 1;
     private const ulong Other = 9;
     private const uint SealedAt = 4096;
+    private const ulong Making = 777;
 
     [Fact]
-    public void A_replica_of_an_unknown_chunk_is_garbage_only_if_its_handle_was_given_away()
+    public void A_replica_of_an_unknown_chunk_is_garbage_only_if_the_log_once_had_it_or_it_was_never_used()
     {
-        Assert.Equal(ReplicaVerdict.Garbage, Judge(null, Other, new ChunkReport { Handle = 99 }));
-        Assert.Equal(ReplicaVerdict.FromTheFuture, Judge(null, Other, new ChunkReport { Handle = 100 }));
-        Assert.Equal(ReplicaVerdict.InUse, Judge(null, Other, new ChunkReport { Handle = 99 }, isBeingMade: true));
+        var used = new ChunkReport { Handle = 99, LastView = 1, Tail = 64 };
+        var unused = new ChunkReport { Handle = 99 };
+
+        Assert.Equal(ReplicaVerdict.Garbage, Judge(null, Other, used, wasAdded: true));
+        Assert.Equal(ReplicaVerdict.FromTheFuture, Judge(null, Other, used, mayBeLeftover: true));
+        Assert.Equal(ReplicaVerdict.FromTheFuture, Judge(null, Other, used));
+        Assert.Equal(ReplicaVerdict.Garbage, Judge(null, Other, unused, mayBeLeftover: true));
+        Assert.Equal(ReplicaVerdict.FromTheFuture, Judge(null, Other, unused));
+        Assert.Equal(ReplicaVerdict.InUse, Judge(null, Other, unused, isBeingMade: true));
         Assert.Equal(ReplicaVerdict.InUse, Judge(null, Other, new ChunkReport { Handle = 99, Gone = true }));
+    }
+
+    [Fact]
+    public void A_replica_of_another_making_is_foreign_and_one_that_does_not_know_its_making_is_not()
+    {
+        Assert.Equal(ReplicaVerdict.Foreign, Judge(Open(), Member, new ChunkReport { Handle = 5, CreationId = Making + 1 }));
+        Assert.Equal(ReplicaVerdict.Foreign, Judge(Sealed(), Other, new ChunkReport { Handle = 5, CreationId = Making + 1, Sealed = true, Tail = SealedAt, LastView = 1 }));
+        Assert.Equal(ReplicaVerdict.InUse, Judge(Open(), Member, new ChunkReport { Handle = 5, CreationId = Making }));
+        Assert.Equal(ReplicaVerdict.InUse, Judge(Open(), Member, new ChunkReport { Handle = 5 }));
     }
 
     [Fact]
@@ -56,11 +72,11 @@ public sealed class ReplicaJudgeTests
         Assert.Equal(ReplicaVerdict.Lost, Judge(Sealed(), Member, new ChunkReport { Handle = 5, Gone = true }));
     }
 
-    private static ReplicaVerdict Judge(Chunk? chunk, ulong server, ChunkReport report, bool isBeingMade = false) =>
-        ReplicaJudge.Judge(chunk, isBeingMade, handlesEnd: 100, new ServerId(server), report);
+    private static ReplicaVerdict Judge(Chunk? chunk, ulong server, ChunkReport report, bool isBeingMade = false, bool wasAdded = false, bool mayBeLeftover = false) =>
+        ReplicaJudge.Judge(chunk, isBeingMade, wasAdded, mayBeLeftover, new ServerId(server), report);
 
     private static Chunk Open() => new(
-        new ChunkHandle(5), new FileNode("f", null, 0, new FileId(1), default), 0, ServerSet.Of([new ServerId(Member), new ServerId(2)]), new ServerId(Member));
+        new ChunkHandle(5), new FileNode("f", null, 0, new FileId(1), default), 0, ServerSet.Of([new ServerId(Member), new ServerId(2)]), new ServerId(Member), Making);
 
     private static Chunk Sealed()
     {

@@ -198,6 +198,8 @@ public sealed class ViewChangeTests
 
         await back[2].RegisterAsync();      // the primary
         await back[0].RegisterAsync();
+        await back[2].BeatAsync();
+        await back[0].BeatAsync();
         await m.PassAsync(TimeSpan.FromMilliseconds(500));
         Assert.Equal(1UL, m.ChunkOf(chunk).Version);
         await back[1].RegisterAsync();
@@ -216,7 +218,10 @@ public sealed class ViewChangeTests
         long began = m.World.NowNs;
 
         foreach (var server in back)
+        {
             await server.RegisterAsync();
+            await server.BeatAsync();
+        }
         await m.UntilAsync(() => m.ChunkOf(chunk).Version == 2);
 
         Assert.Equal(2, m.ChunkOf(chunk).Members.Length);

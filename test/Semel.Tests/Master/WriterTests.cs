@@ -71,7 +71,7 @@ public sealed class WriterTests
     [Fact]
     public void Nobody_resumes_a_writer_that_has_expired() => MasterFixture.Run(async m =>
     {
-        await m.JoinAsync(3);
+        var servers = await m.JoinAsync(3);
         await m.CreateAsync("/a");
         var tail = (await m.LocateTailAsync("/a")).Chunk;
         var idle = await m.RegisterWriterAsync("/a", "idle");
@@ -81,6 +81,11 @@ public sealed class WriterTests
         Assert.Equal(Status.Ok, await ExpireAsync(m, tail, tail.Version, idle.Writer));
         Assert.Equal(Status.Stale, await ExpireAsync(m, tail, tail.Version + 1, busy.Writer));
         await m.RestartAsync();
+        foreach (var server in servers.Take(2))
+        {
+            await server.RegisterAsync();
+            await server.BeatAsync();
+        }
 
         Assert.Equal(Status.Expired, (await m.RegisterWriterAsync("/a", "idle")).Status);
         Assert.Equal(Status.Expired, (await LookUpAsync(m, "idle")).Status);

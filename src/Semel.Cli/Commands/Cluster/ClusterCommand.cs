@@ -29,6 +29,8 @@ internal static class ClusterCommand
             {report.Files} files, {report.Directories} directories, {report.Chunks} chunks ({report.UnderReplicated} under-replicated)
             new files: {report.Replicas} replicas, chunks of {Quantities.ShowSize(report.ChunkCapacity)}
             """));
+        if (report.Withholds is { } withholds)
+            context.Streams.WriteLine(withholds);
         if (context.Streams.OutputIsTerminal)
             WriteTable(report);
         else

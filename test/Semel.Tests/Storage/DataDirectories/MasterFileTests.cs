@@ -31,7 +31,7 @@ public sealed class MasterFileTests
     {
         using (var directory = await DataDirectory.OpenAsync(disk, ServerRole.ChunkServer, _logger))
         {
-            Assert.Equal(default, directory.Master);
+            Assert.Equal(KnownMaster.None, directory.Master);
             await directory.SetMasterAsync(First);
             await directory.SetMasterAsync(Second);
             foreach (var wrong in (KnownMaster[])[First, Second with { Nonce = 1 }, Second with { Position = 18 }])
@@ -51,7 +51,7 @@ public sealed class MasterFileTests
 
         using var directory = await DataDirectory.OpenAsync(disk, ServerRole.ChunkServer, _logger);
 
-        Assert.Equal(default, directory.Master);
+        Assert.Equal(KnownMaster.None, directory.Master);
     });
 
     [Fact]
@@ -95,7 +95,7 @@ public sealed class MasterFileTests
     {
         var disk = new SimulatedDisk(_world, "disk");
         var seen = new HashSet<KnownMaster>();
-        KnownMaster before = default;
+        var before = KnownMaster.None;
         for (ulong i = 1; i <= 60; i++)
         {
             var process = _world.StartProcess("process");
@@ -115,7 +115,7 @@ public sealed class MasterFileTests
             bool any = MasterFile.TryRead(disk.OpenFor(process), out _, out var after);
 
             Assert.Contains(after, (KnownMaster[])[before, next]);
-            Assert.Equal(after != default, any);
+            Assert.Equal(after != KnownMaster.None, any);
             seen.Add(after);
         }
         Assert.True(seen.Count > 10);
