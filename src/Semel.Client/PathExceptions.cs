@@ -34,7 +34,28 @@ public sealed class InvalidPathException : PathException
     internal InvalidPathException(string path, string message) : base(path, message) { }
 }
 
-/// <summary>A position is not the place of a record in this file.</summary>
+/// <summary>
+/// A position was taken from another file: mostly the file that had this path before it was deleted and made anew. What to do: begin at
+/// <see cref="RecordPosition.Start"/>, if the new file should be read; nothing of the old one is there any more.
+/// </summary>
+public sealed class PositionOfAnotherFileException : PathException
+{
+    internal PositionOfAnotherFileException(string path, RecordPosition position, ulong fileId)
+        : base(path, $"The position {position} is of file {position.FileId}; {path} is file {fileId}: it was deleted and made anew, or the position was taken from another path. "
+            + "Begin at 'start' to read this file.")
+    {
+        Position = position;
+        FileId = fileId;
+    }
+
+    /// <summary>The position as it was given.</summary>
+    public RecordPosition Position { get; }
+
+    /// <summary>The file that the path is now.</summary>
+    public ulong FileId { get; }
+}
+
+/// <summary>There is no such place in this file: no such chunk, no frame that begins there, or no such record in the frame.</summary>
 public sealed class InvalidPositionException : PathException
 {
     internal InvalidPositionException(string path, RecordPosition position, string message) : base(path, message) => Position = position;

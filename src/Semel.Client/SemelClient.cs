@@ -216,7 +216,8 @@ public sealed class SemelClient : IAsyncDisposable
     /// <param name="cancellationToken">Ends the reading with an <see cref="OperationCanceledException"/>.</param>
     /// <exception cref="PathNotFoundException">There is no such file, or it was deleted meanwhile.</exception>
     /// <exception cref="PathConflictException">It is a directory.</exception>
-    /// <exception cref="InvalidPositionException"><see cref="ReadOptions.From"/> is not the place of a record in this file.</exception>
+    /// <exception cref="InvalidPositionException"><see cref="ReadOptions.From"/> is no place in this file.</exception>
+    /// <exception cref="PositionOfAnotherFileException"><see cref="ReadOptions.From"/> is a place in another file, such as the one that had the path before.</exception>
     /// <exception cref="CorruptDataException">No replica that answers has bytes that verify.</exception>
     /// <example><code>
     /// // Follow a log from its present end.

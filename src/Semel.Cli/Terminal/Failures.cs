@@ -23,7 +23,7 @@ internal static class Failures
 
         // The client library
         PathNotFoundException or WriterNotFoundException => ExitCode.NotFound,
-        PathConflictException => ExitCode.Conflict,
+        PathConflictException or PositionOfAnotherFileException => ExitCode.Conflict,
         InvalidPathException or InvalidPositionException or RecordTooLargeException => ExitCode.WrongUsage,
         WriterFencedException or WriterExpiredException or OperationIdReusedException or ClusterRefusedException => ExitCode.Conflict,
         AcknowledgedRecordsLostException or CorruptDataException => ExitCode.VerificationFailed,

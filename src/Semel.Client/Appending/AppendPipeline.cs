@@ -345,7 +345,7 @@ internal sealed class AppendPipeline
                 _parts.Signals.Set(_flushes.Dequeue().Done, true);
             _intake.Free(batch.Length);
         }
-        batch.Commit(new CommittedBatch(_identity, place, _file.ChunkCapacity, reply.TimeMs));
+        batch.Commit(new CommittedBatch(_identity, place, _file, reply.TimeMs));
     }
 
     /// <summary>The batches before it got lost on the way and will be sent again; unless the cluster forgot what it had acknowledged before that.</summary>

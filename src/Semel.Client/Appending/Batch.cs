@@ -188,7 +188,7 @@ internal abstract class BatchOutcome
 }
 
 /// <summary>It is in the file. Without a place, it was there so long before that the place is forgotten.</summary>
-internal sealed class CommittedBatch(AppendIdentity identity, (ulong ChunkIndex, uint Offset)? place, uint capacity, long timeMs) : BatchOutcome
+internal sealed class CommittedBatch(AppendIdentity identity, (ulong ChunkIndex, uint Offset)? place, TargetFile file, long timeMs) : BatchOutcome
 {
     public override AppendResult ResultOf(Batch batch, int index)
     {
@@ -198,8 +198,8 @@ internal sealed class CommittedBatch(AppendIdentity identity, (ulong ChunkIndex,
         return new AppendResult
         {
             Operation = operation,
-            Position = new RecordPosition(chunkIndex, offset, index),
-            OffsetInFile = (long)(chunkIndex * capacity) + offset + FrameHeader.Size + batch.StartOf(index),
+            Position = new RecordPosition(chunkIndex, offset, index, file.FileId),
+            OffsetInFile = (long)(chunkIndex * file.ChunkCapacity) + offset + FrameHeader.Size + batch.StartOf(index),
             Time = DateTimeOffset.FromUnixTimeMilliseconds(timeMs),
         };
     }

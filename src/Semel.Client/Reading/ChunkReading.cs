@@ -28,6 +28,7 @@ internal sealed class ChunkReading
     private readonly ClientParts _parts;
     private readonly SourceFile _file;
     private readonly bool _follow;
+    private readonly RecordPosition _from;
     private readonly ChunkHandle _handle;
     private readonly Backoff _backoff;
     private ChunkLocation _location;
@@ -49,13 +50,16 @@ internal sealed class ChunkReading
         public string Last;
     }
 
-    public ChunkReading(ClientParts parts, SourceFile file, ChunkLocation location, uint offset, bool follow)
+    /// <param name="from">Where the reading begins, as its caller gave it; only its place in the chunk counts when it is of this one.</param>
+    public ChunkReading(ClientParts parts, SourceFile file, ChunkLocation location, RecordPosition from, bool follow)
     {
+        uint offset = from.ChunkIndex == location.Index ? from.FrameOffset : 0;
         _parts = parts;
         _file = file;
         _follow = follow;
         _handle = new ChunkHandle(location.Handle);
         _backoff = new Backoff(parts.Jitter);
+        _from = from;
         _offset = offset;
         _chain = offset == 0 ? FrameHeader.ChainSeed(_handle) : null;
         _location = location;
@@ -105,12 +109,18 @@ internal sealed class ChunkReading
             result.Payload.Release();
             return AtTheEnd(server, reply);
         }
-        if (!VerifiedBlock.TryTake(result.Payload, _location.Index, _file.ChunkCapacity, _offset, _chain, out var block, out string? fault))
+        if (!VerifiedBlock.TryTake(result.Payload, _file, _location.Index, _offset, _chain, out var block, out string? fault))
         {
             result.Payload.Release();
             _parts.Logger.ReplicaCorrupt(server.Address, _handle.ToString(), fault);
             _faults.Corrupt++;
             return NextReplica(server, fault);
+        }
+        if (IsAtFrom && _from.RecordIndex > block.RecordsInFirstFrame)
+        {
+            int records = block.RecordsInFirstFrame;
+            block.Release();
+            throw NoSuchPlace($"the frame there has {records} records");
         }
         _offset = block.End;
         _chain = block.Chain;
@@ -122,16 +132,25 @@ internal sealed class ChunkReading
     private ChunkStep? AtTheEnd(ServerAddress server, ReadFramesReply reply)
     {
         if (reply.Sealed && _offset >= reply.Committed)
-            return ChunkStep.EndOfChunk;
+            return IsAtFrom && _from.RecordIndex > 0 ? throw NoSuchPlace("the chunk ends there") : ChunkStep.EndOfChunk;
         bool isFresh = reply.Settled && IsPrimary(server) && new Ballot(reply.Ballot) >= Ballot.OfVersion(_location.Version);
         if (!isFresh || _offset < reply.Committed)
         {
             _faults.Other++;
             return NextReplica(server, "the replica does not know where the chunk ends now");
         }
+        // Who has read or appended a record knows of no more than is committed, so this reader's frame would be there.
+        if (IsAtFrom && _from.RecordIndex > 0)
+            throw NoSuchPlace("the file ends there");
         Progress();
         return _follow ? null : ChunkStep.EndOfFile;
     }
+
+    /// <summary>The next step is the first one of the whole reading, at the position that the caller gave.</summary>
+    private bool IsAtFrom => _from.ChunkIndex == _location.Index && _from.FrameOffset == _offset;
+
+    private InvalidPositionException NoSuchPlace(string reason) =>
+        new(_file.Path, _from, $"{_file.Path} has no record at {_from}, and none before it in that frame: {reason}. Use a position that came from this file.");
 
     private void Count(ReadStatus status)
     {
@@ -174,7 +193,7 @@ internal sealed class ChunkReading
         if (_faults is { Rounds: >= 2, Other: 0, BadPosition: 0, Corrupt: > 0 })
             throw new CorruptDataException($"No replica of chunk {_location.Index} ({_handle}) of {_file.Path} verifies at offset {_offset}; the last: {_faults.Last}. Run `semel verify {_file.Path}`.");
         if (_faults is { Rounds: >= 2, Other: 0, BadPosition: > 0 })
-            throw new InvalidPositionException(_file.Path, new RecordPosition(_location.Index, _offset, 0), $"{_file.Path} has no record at {_location.Index}:{_offset}. Use a position that came from this file.");
+            throw new InvalidPositionException(_file.Path, _from, $"{_file.Path} has nothing at {_from}: no frame begins there, or the chunk is shorter ({_faults.Last}). Use a position that came from this file.");
         var wait = _backoff.Next();
         if (_parts.Time.GetElapsedTime(_lastProgress) + wait >= _parts.Options.OperationTimeout)
             throw new ClusterUnavailableException($"No replica of chunk {_location.Index} ({_handle}) of {_file.Path} served within {_parts.Options.OperationTimeout.TotalSeconds:0.###} s; the last: {_faults.Last}. Try again, or look at `semel cluster status`.");

@@ -25,8 +25,7 @@ internal sealed class RecordReading(ClientParts parts, string path)
             var location = await LocateAsync(index, from, follow, cancellation);
             if (location is null)
                 yield break;
-            uint offset = index == from.ChunkIndex ? from.FrameOffset : 0;
-            var reading = new ChunkReading(parts, new SourceFile(path, _fileId, _capacity), location, offset, follow);
+            var reading = new ChunkReading(parts, new SourceFile(path, _fileId, _capacity), location, from, follow);
             var next = reading.NextAsync(stop.Token);
             VerifiedBlock? block = null;
             try
@@ -83,13 +82,15 @@ internal sealed class RecordReading(ClientParts parts, string path)
         while (true)
         {
             var reply = await ChunkDirectory.ListAsync(parts, path, _fileId, index, ChunkDirectory.Page, cancellation);
+            if (from.FileId != 0 && from.FileId != reply.FileId)
+                throw new PositionOfAnotherFileException(path, from, reply.FileId);
             _fileId = reply.FileId;
             _capacity = reply.ChunkCapacity;
             foreach (var chunk in reply.Chunks)
                 _ahead.Enqueue(chunk);
             if (_ahead.TryDequeue(out var first))
                 return first;
-            if (index == from.ChunkIndex && index > 0 && (index > reply.ChunkCount || from.FrameOffset > 0))
+            if (index == from.ChunkIndex && (index > reply.ChunkCount || from.FrameOffset > 0 || from.RecordIndex > 0))
                 throw new InvalidPositionException(path, from, $"{path} has {reply.ChunkCount} chunks; the position {from} is behind them. Use a position that came from this file.");
             if (!follow)
                 return null;

@@ -14,8 +14,8 @@ internal sealed class VerifiedBlock
     private const int SlabBytes = 64 << 10;
 
     private readonly Payload _frames;
+    private readonly SourceFile _file;
     private readonly ulong _chunkIndex;
-    private readonly uint _capacity;
     private readonly uint _start;
     private FrameHeader _frame;
     private int _nextFrame;      // in the payload
@@ -25,11 +25,11 @@ internal sealed class VerifiedBlock
     private int _slabUsed;
     private bool _isReleased;
 
-    private VerifiedBlock(Payload frames, ulong chunkIndex, uint capacity, uint start, uint end, uint chain)
+    private VerifiedBlock(Payload frames, SourceFile file, ulong chunkIndex, uint start, uint end, uint chain)
     {
         _frames = frames;
+        _file = file;
         _chunkIndex = chunkIndex;
-        _capacity = capacity;
         _start = start;
         End = end;
         Chain = chain;
@@ -43,7 +43,7 @@ internal sealed class VerifiedBlock
 
     /// <summary>Takes the payload over when it verifies; otherwise it stays the caller's.</summary>
     public static bool TryTake(
-        Payload frames, ulong chunkIndex, uint capacity, uint offset, uint? chain, [NotNullWhen(true)] out VerifiedBlock? block, [NotNullWhen(false)] out string? fault)
+        Payload frames, SourceFile file, ulong chunkIndex, uint offset, uint? chain, [NotNullWhen(true)] out VerifiedBlock? block, [NotNullWhen(false)] out string? fault)
     {
         block = null;
         var reader = new FrameReader(frames.Span, offset, chain);
@@ -58,9 +58,13 @@ internal sealed class VerifiedBlock
         fault = reader.Fault;
         if (fault is not null)
             return false;
-        block = new VerifiedBlock(frames, chunkIndex, capacity, offset, reader.Offset, reader.Chain);
+        block = new VerifiedBlock(frames, file, chunkIndex, offset, reader.Offset, reader.Chain);
         return true;
     }
+
+    /// <summary>Records in the block's first frame; of a frame that is not of data, and where no frame is, 0.</summary>
+    public int RecordsInFirstFrame =>
+        FrameHeader.TryRead(_frames.Span, out var first, out _) && first.Kind == FrameKind.Data ? first.RecordCount : 0;
 
     public bool TryNext(out SemelRecord record)
     {
@@ -81,8 +85,8 @@ internal sealed class VerifiedBlock
         uint offsetInChunk = _start + (uint)_nextRecord;
         record = new SemelRecord
         {
-            Position = new RecordPosition(_chunkIndex, _frame.Offset, _recordIndex),
-            OffsetInFile = (long)(_chunkIndex * _capacity) + offsetInChunk,
+            Position = new RecordPosition(_chunkIndex, _frame.Offset, _recordIndex, _file.FileId),
+            OffsetInFile = (long)(_chunkIndex * _file.ChunkCapacity) + offsetInChunk,
             Data = Keep(bytes),
             WriterId = _frame.Writer.Value,
             Epoch = _frame.Epoch,

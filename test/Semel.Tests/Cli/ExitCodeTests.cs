@@ -14,6 +14,7 @@ public class ExitCodeTests
         { new PathConflictException("/a", "x"), 4 },
         { new InvalidPathException("/a", "x"), 2 },
         { new InvalidPositionException("/a", RecordPosition.Start, "x"), 2 },
+        { new PositionOfAnotherFileException("/a", RecordPosition.Start, 1), 4 },
         { new RecordTooLargeException("record", 2, 1), 2 },
         { new ClusterUnavailableException("x"), 5 },
         { new ClusterUnavailableException("x", inDoubt: true), 6 },

@@ -21,11 +21,11 @@ public sealed class AppendTests
             var first = await writer.AppendAsync(Bytes("a"));
             var second = await writer.AppendAsync(Bytes("bc"));
 
-            Assert.Equal(new RecordPosition(0, 0, 0), first.Position);
+            Assert.Equal(new RecordPosition(0, 0, 0, PretendCluster.FileId), first.Position);
             Assert.Equal(64, first.OffsetInFile);
             Assert.Equal(1UL, first.Sequence);
             Assert.False(first.Replayed);
-            Assert.Equal(new RecordPosition(0, 72, 0), second.Position);
+            Assert.Equal(new RecordPosition(0, 72, 0, PretendCluster.FileId), second.Position);
             Assert.Equal(2UL, second.Sequence);
             Assert.Equal($"{writer.WriterId}.{writer.Epoch}.2", second.Operation.ToString());
             Assert.Equal(2UL, writer.LastSequence);

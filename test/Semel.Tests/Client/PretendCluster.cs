@@ -37,6 +37,7 @@ internal enum Fate
 internal sealed class PretendCluster : IWire
 {
     public const string Path = "/f";
+    public const ulong FileId = 5;
     public const string Master = "master:7070";
     private static readonly TimeSpan OneWay = TimeSpan.FromMilliseconds(1);
 
@@ -245,20 +246,20 @@ internal sealed class PretendCluster : IWire
             _names[request.Name] = id;
         }
         Registered[id] = Registered.GetValueOrDefault(id) + 1;
-        return new RegisterWriterReply { Status = Status.Ok, Writer = id, Epoch = Registered[id], FileId = 5 };
+        return new RegisterWriterReply { Status = Status.Ok, Writer = id, Epoch = Registered[id], FileId = FileId };
     }
 
     public SortedDictionary<ulong, uint> Registered { get; } = [];
 
     private LocateTailReply Locate(LocateTailRequest request) => request.Path == Path
-        ? new LocateTailReply { Status = Status.Ok, FileId = 5, ChunkCapacity = Capacity, Durability = Durability.Group, Chunk = LocationOf(Last) }
+        ? new LocateTailReply { Status = Status.Ok, FileId = FileId, ChunkCapacity = Capacity, Durability = Durability.Group, Chunk = LocationOf(Last) }
         : new LocateTailReply { Status = Status.NotFound };
 
     private LocateChunksReply LocateChunks(LocateChunksRequest request)
     {
         if (request.Path != Path)
             return new LocateChunksReply { Status = Status.NotFound };
-        var reply = new LocateChunksReply { Status = Status.Ok, FileId = 5, ChunkCapacity = Capacity, ChunkCount = (ulong)Chunks.Count };
+        var reply = new LocateChunksReply { Status = Status.Ok, FileId = FileId, ChunkCapacity = Capacity, ChunkCount = (ulong)Chunks.Count };
         reply.Chunks.AddRange(Chunks.Skip((int)request.FirstIndex).Take((int)request.Limit).Select(LocationOf));
         return reply;
     }

@@ -47,7 +47,7 @@ public sealed class ReadTests
             Assert.Equal(All, Texts(records));
             Assert.Equal(Enumerable.Range(1, 9).Select(i => (ulong)i), records.Select(r => r.Sequence));
             Assert.All(records, r => Assert.Equal((1UL, 1U), (r.WriterId, r.Epoch)));
-            Assert.Equal(new RecordPosition(0, 0, 2), records[2].Position);
+            Assert.Equal(new RecordPosition(0, 0, 2, PretendCluster.FileId), records[2].Position);
             Assert.Equal(64 + 5 + 5, records[2].OffsetInFile);
             Assert.Equal(cluster.Capacity + 64, records[4].OffsetInFile);
             Assert.Equal(2026, records[0].Time.Year);
@@ -112,11 +112,74 @@ public sealed class ReadTests
         cluster.Run(async client =>
         {
             await FillAsync(cluster, client);
-            foreach (var position in new[] { new RecordPosition(0, 8, 0), new RecordPosition(2, 4096, 0), new RecordPosition(9, 0, 0) })
+            foreach (var position in new[] { new RecordPosition(0, 8, 0), new RecordPosition(2, 4096, 0), new RecordPosition(9, 0, 0), new RecordPosition(3, 0, 1) })
             {
-                var failure = await Assert.ThrowsAsync<InvalidPositionException>(() => ReadAsync(client, new ReadOptions { From = position }));
-                Assert.Equal(position, failure.Position);
+                foreach (var from in new[] { position, position with { FileId = PretendCluster.FileId } })
+                {
+                    var failure = await Assert.ThrowsAsync<InvalidPositionException>(() => ReadAsync(client, new ReadOptions { From = from }));
+                    Assert.Equal(from, failure.Position);
+                    Assert.Contains(from.ToString(), failure.Message, StringComparison.Ordinal);
+                }
             }
+        });
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void An_index_behind_the_end_of_its_frame_is_the_next_record_and_anything_beyond_is_refused(bool follow)
+    {
+        var cluster = new PretendCluster();
+        cluster.Run(async client =>
+        {
+            await FillAsync(cluster, client);
+            var records = await ReadAsync(client);
+            var three = records[2].Position;                                        // the last of three in its frame
+            var sealing = new RecordPosition(0, cluster.Chunks[0].Boundaries[^2], 0);     // the frame that seals the first chunk
+            var end = new RecordPosition(2, cluster.Chunks[2].Boundaries[^1], 0);
+
+            Assert.Equal("4", await FirstAsync(three.Next));
+            Assert.Equal("5", await FirstAsync(sealing));
+            foreach (var nowhere in new[] { three.Next.Next, sealing.Next, end.Next, end with { RecordIndex = 7 }, records[8].Position.Next.Next })
+            {
+                var failure = await Assert.ThrowsAsync<InvalidPositionException>(() => FirstAsync(nowhere));
+                Assert.Equal(nowhere, failure.Position);
+            }
+
+            async Task<string> FirstAsync(RecordPosition from)
+            {
+                await foreach (var record in client.ReadRecordsAsync(PretendCluster.Path, new ReadOptions { From = from, Follow = follow }))
+                    return Encoding.UTF8.GetString(record.Data.Span);
+                return "";
+            }
+        });
+    }
+
+    [Fact]
+    public void A_position_of_another_file_is_refused_where_it_would_fit_too()
+    {
+        var cluster = new PretendCluster();
+        cluster.Run(async client =>
+        {
+            await FillAsync(cluster, client);
+            var position = (await ReadAsync(client))[3].Position;
+
+            var failure = await Assert.ThrowsAsync<PositionOfAnotherFileException>(() => ReadAsync(client, new ReadOptions { From = position with { FileId = 4 } }));
+
+            Assert.Equal((4UL, PretendCluster.FileId), (failure.Position.FileId, failure.FileId));
+            Assert.Equal(All[3..], Texts(await ReadAsync(client, new ReadOptions { From = position with { FileId = 0 } })));
+        });
+    }
+
+    [Fact]
+    public void A_position_in_a_file_without_chunks_is_refused()
+    {
+        var cluster = new PretendCluster();
+        cluster.Chunks.Clear();
+        cluster.Run(async client =>
+        {
+            foreach (var position in new[] { new RecordPosition(0, 64, 0), new RecordPosition(0, 0, 1) })
+                await Assert.ThrowsAsync<InvalidPositionException>(() => ReadAsync(client, new ReadOptions { From = position }));
         });
     }
 

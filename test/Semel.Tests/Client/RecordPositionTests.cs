@@ -7,6 +7,8 @@ public sealed class RecordPositionTests
     [Theory]
     [InlineData("0:0:0")]
     [InlineData("3:4096:17")]
+    [InlineData("12-3:4096:17")]
+    [InlineData("18446744073709551615-0:0:0")]
     [InlineData("18446744073709551615:4294967295:5")]
     [InlineData("end")]
     public void A_position_survives_its_text(string text)
@@ -26,6 +28,11 @@ public sealed class RecordPositionTests
     [InlineData("1:2")]
     [InlineData("1:2:3:4")]
     [InlineData("-1:2:3")]
+    [InlineData("0-1:2:3")]
+    [InlineData("7-8-1:2:3")]
+    [InlineData("7:1:2:3")]
+    [InlineData("18446744073709551616-1:2:3")]
+    [InlineData("7-end")]
     [InlineData("1: 2:3")]
     [InlineData("1:2:-3")]
     [InlineData("1:4294967296:3")]
@@ -47,5 +54,16 @@ public sealed class RecordPositionTests
         Assert.True(sorted[0] < sorted[1] && sorted[3] > sorted[2] && sorted[1] >= sorted[1] && sorted[1] <= sorted[1]);
         Assert.Equal(new RecordPosition(1, 2, 4), new RecordPosition(1, 2, 3).Next);
         Assert.Equal(RecordPosition.End, RecordPosition.End.Next);
+    }
+
+    [Fact]
+    public void The_file_goes_along_and_does_not_count_in_the_order()
+    {
+        var position = new RecordPosition(1, 2, 3, FileId: 7);
+
+        Assert.Equal("7-1:2:4", position.Next.ToString());
+        Assert.NotEqual(new RecordPosition(1, 2, 3), position);
+        Assert.Equal(0, position.CompareTo(new RecordPosition(1, 2, 3)));
+        Assert.True(position < new RecordPosition(1, 2, 4));
     }
 }

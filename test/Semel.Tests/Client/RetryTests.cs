@@ -44,7 +44,7 @@ public sealed class RetryTests
             await writer.AppendAsync(Bytes("c"));
 
             Assert.Equal(2UL, second.Sequence);
-            Assert.Equal(new RecordPosition(0, 72, 0), second.Position);
+            Assert.Equal(new RecordPosition(0, 72, 0, PretendCluster.FileId), second.Position);
             Assert.False(second.Replayed);
         });
 
@@ -163,7 +163,7 @@ public sealed class RetryTests
         {
             await using var writer = await Open(client);
             var result = await writer.AppendAsync(Bytes("a"));
-            Assert.Equal(new RecordPosition(0, 0, 0), result.Position);
+            Assert.Equal(new RecordPosition(0, 0, 0, PretendCluster.FileId), result.Position);
         });
         Assert.Equal(101UL, cluster.Appends.Last().Handle);
         Assert.Equal(["a"], cluster.Texts());

@@ -23,13 +23,13 @@ internal static class ReadFlags
 {
     public static Option<RecordPosition> From() => new("--from")
     {
-        Description = "Begin at this position: CHUNK:FRAME:INDEX as 'semel records' prints it, 'start' or 'end'.",
+        Description = "Begin at this position: FILE-CHUNK:FRAME:INDEX as 'semel records' prints it, 'start' or 'end'.",
         HelpName = "POSITION",
         CustomParser = result =>
         {
             string text = result.Tokens[0].Value;
             if (!RecordPosition.TryParse(text, out var position))
-                result.AddError($"--from: '{text}' is not a position. A position looks like 3:4096:17, or is 'start' or 'end'.");
+                result.AddError($"--from: '{text}' is not a position. A position looks like 12-3:4096:17, or is 'start' or 'end'.");
             return position;
         },
     };

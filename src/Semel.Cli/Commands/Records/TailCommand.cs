@@ -34,12 +34,13 @@ internal static class TailCommand
     private static async Task<(Queue<ReadOnlyMemory<byte>> Last, RecordPosition Next)> LastRecordsAsync(
         SemelClient client, string file, int count, CancellationToken cancellation)
     {
-        ulong chunks = (ulong)(await client.StatAsync(file, cancellation)).Chunks;
+        var status = await client.StatAsync(file, cancellation);
+        ulong chunks = (ulong)status.Chunks;
         ulong first = chunks == 0 ? 0 : chunks - 1;
         while (true)
         {
             var last = new Queue<ReadOnlyMemory<byte>>();
-            var next = new RecordPosition(first, 0, 0);
+            var next = new RecordPosition(first, 0, 0, status.FileId);
             await foreach (var record in client.ReadRecordsAsync(file, new ReadOptions { From = next }, cancellation))
             {
                 last.Enqueue(record.Data);

@@ -28,7 +28,7 @@ internal sealed record HistoryLine
     public uint? Epoch { get; init; }
     public ulong? Seq { get; init; }
 
-    /// <summary>chunk:frame:index.</summary>
+    /// <summary>A position; which file it is of says the path.</summary>
     public string? Pos { get; init; }
 
     /// <summary>CRC32C of the record.</summary>
