@@ -25,17 +25,30 @@ try
     await client.CreateAsync(args[1], new CreateOptions { CreateParents = true, OpenIfExists = true }, stop.Token);
     await using var writer = await client.OpenWriterAsync(args[1], new WriterOptions { Name = args[2] }, stop.Token);
 
-    // The line number is the record's sequence, so the writer knows which lines are in the file already.
-    ulong line = 0, resumed = writer.LastSequence;
+    // The line number is the record's sequence, so the writer knows which lines are in the file already; the last of them are compared with what is there.
+    ulong line = 0, resumed = writer.LastSequence, compared = 0;
     while (await Console.In.ReadLineAsync(stop.Token) is { } text)
     {
+        byte[] record = Encoding.UTF8.GetBytes(text);
         if (++line > resumed)
-            await writer.EnqueueAsync(Encoding.UTF8.GetBytes(text), stop.Token);
+            await writer.EnqueueAsync(record, stop.Token);
+        else if ((await writer.AppendAsync(line, record, stop.Token)).Comparison == ReplayComparison.Equal)
+            compared++;
     }
     await writer.FlushAsync(stop.Token);
+    if (line < resumed)
+    {
+        Console.Error.WriteLine($"{resumed} lines of this writer are in the file, the input has {line}: it is another one. Choose another writer name for it.");
+        return 4;
+    }
 
-    Console.Error.WriteLine($"{line} lines; {Math.Min(line, resumed)} were in the file before, the others are now, durably.");
+    Console.Error.WriteLine($"{line} lines; {resumed} were in the file before ({compared} of them compared), the others are now, durably.");
     return 0;
+}
+catch (OperationIdReusedException e)
+{
+    Console.Error.WriteLine($"Nothing was appended. {e.Message}");
+    return 4;
 }
 catch (OperationCanceledException)
 {

@@ -25,10 +25,26 @@ public sealed class WriterExpiredException : WriterException
     internal WriterExpiredException(string message) : base(message) { }
 }
 
-/// <summary>The sequence was used before for other bytes. What to do: give each record its own sequence, and a retry the same bytes.</summary>
+/// <summary>
+/// The sequence was used before for other bytes: the source is not the one that was appended before, or was changed since. Nothing of it was appended under this
+/// sequence. What to do: give each record its own sequence, and a retry the same bytes; append another source under another writer name, or begin anew
+/// (<see cref="WriterOptions.StartAnew"/>).
+/// </summary>
 public sealed class OperationIdReusedException : WriterException
 {
     internal OperationIdReusedException(string message) : base(message) { }
+
+    internal OperationIdReusedException(string message, ulong sequence, ReadOnlyMemory<byte> recordInFile) : base(message)
+    {
+        Sequence = sequence;
+        RecordInFile = recordInFile;
+    }
+
+    /// <summary>The sequence whose record was compared and differs; null when the primary refused a batch.</summary>
+    public ulong? Sequence { get; }
+
+    /// <summary>The record that the file has under <see cref="Sequence"/>; null when the primary refused a batch.</summary>
+    public ReadOnlyMemory<byte>? RecordInFile { get; }
 }
 
 /// <summary>The file has as many writers as it may have. What to do: reuse writer names instead of making new ones, or write to more files.</summary>

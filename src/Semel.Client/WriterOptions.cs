@@ -31,6 +31,12 @@ public sealed class WriterOptions
     /// </summary>
     public bool StartAnewIfExpired { get; set; }
 
+    /// <summary>
+    /// True: begin again at sequence 1, as a writer that never was, whatever the name's writer has appended before. Its records stay in the file, under its
+    /// <see cref="SemelRecord.WriterId"/>; its incarnations are fenced. Only for a source that is another one than before: what comes again is appended again. Default false.
+    /// </summary>
+    public bool StartAnew { get; set; }
+
     /// <summary>Default <see cref="Delivery.ExactlyOnce"/>.</summary>
     public Delivery Delivery { get; set; } = Delivery.ExactlyOnce;
 
@@ -68,6 +74,8 @@ public sealed class WriterOptions
             throw new ArgumentException($"The writer name '{Name}' has no use with at-least-once delivery. Leave it out, or use ExactlyOnce.", nameof(Name));
         if (Name is not null && Encoding.UTF8.GetByteCount(Name) is var bytes and (0 or > 128))
             throw new ArgumentException($"The writer name has {bytes} bytes; 1 to 128 are allowed.", nameof(Name));
+        if (StartAnew && Name is null)
+            throw new ArgumentException("StartAnew has no use for a writer without a name: it is always a new one. Leave it out, or give a name.", nameof(StartAnew));
         Options.InRange(MaxBufferedBytes, 64L << 10, 4L << 30, nameof(MaxBufferedBytes));
         Options.InRange(MaxInFlightBatches, 1, MostInFlightBatches, nameof(MaxInFlightBatches));
         Options.InRange(MaxBatchBytes, 4 << 10, ChunkLimits.TargetBatchBytes, nameof(MaxBatchBytes));

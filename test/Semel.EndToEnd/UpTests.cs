@@ -68,7 +68,7 @@ public sealed class UpTests : IDisposable
         var ls = await Shell.RunAsync(["ls", "/d", .. at]);
         var status = await Shell.RunAsync(["cluster", "status", .. at]);
 
-        Assert.Equal(["path", "writer", "epoch", "records", "first_sequence", "last_sequence", "bytes", "seconds"], Keys(append.Output));
+        Assert.Equal(["path", "writer", "epoch", "records", "first_sequence", "last_sequence", "bytes", "seconds", "compared", "not_compared"], Keys(append.Output));
         using (var json = JsonDocument.Parse(append.Output))
         {
             Assert.Equal("/d/log", json.RootElement.GetProperty("path").GetString());

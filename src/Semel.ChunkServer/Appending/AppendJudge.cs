@@ -21,7 +21,8 @@ internal enum VerdictKind
 
 /// <param name="Place">Where the batch is, when it is known.</param>
 /// <param name="LastSequence">Of the writer, as the status demands.</param>
-internal readonly record struct Verdict(VerdictKind Kind, AppendStatus Status, BatchPlace Place, ulong LastSequence, string Detail)
+/// <param name="Memory">Of the writer, for an INIT that is committed already.</param>
+internal readonly record struct Verdict(VerdictKind Kind, AppendStatus Status, BatchPlace Place, ulong LastSequence, string Detail, WriterMemory? Memory = null)
 {
     public static readonly Verdict Sequence = new(VerdictKind.Sequence, AppendStatus.Unspecified, default, 0, "");
 
@@ -116,7 +117,7 @@ internal sealed class AppendJudge(Replica replica, ChunkServerOptions options)
         if (request.Epoch < entry.Epoch)
             return Fenced(writer, request.Epoch, entry);
         return request.Epoch == entry.Epoch
-            ? new Verdict(VerdictKind.ShareFate, AppendStatus.Committed, default, CommittedSequenceOf(entry), "")
+            ? new Verdict(VerdictKind.ShareFate, AppendStatus.Committed, default, CommittedSequenceOf(entry), "", entry.MemoryUpTo(CommittedSequenceOf(entry)))
             : Verdict.Sequence;
     }
 

@@ -203,7 +203,7 @@ internal sealed class Primary
         if (!TryMakeRoom(call, 0, out bool settled))
             return settled;
         ulong last = _replica.Log.Table.TryGet(writer, out var entry) ? entry.LastSequence : 0;
-        Sequence(call, new FrameHeader { Kind = FrameKind.InitWriter, Writer = writer, Epoch = request.Epoch }, default, last);
+        Sequence(call, new FrameHeader { Kind = FrameKind.InitWriter, Writer = writer, Epoch = request.Epoch }, default, last, entry?.MemoryUpTo(last));
         return true;
     }
 
@@ -299,11 +299,11 @@ internal sealed class Primary
     /// <summary>Milliseconds since 1970, never going back in a file.</summary>
     private long NextTimeMs() => Math.Max(_replica.Log.Table.LastTimeMs, _services.Time.GetUtcNow().ToUnixTimeMilliseconds());
 
-    private void Sequence(IncomingCall call, in FrameHeader header, ReadOnlySpan<byte> payload, ulong lastSequence)
+    private void Sequence(IncomingCall call, in FrameHeader header, ReadOnlySpan<byte> payload, ulong lastSequence, WriterMemory? memory = null)
     {
         var placed = Append(header, payload);
         _waiters.Enqueue(new Waiter(call, placed.End, AppendStatus.Committed, placed.Offset, lastSequence, placed.TimeMs, header.Writer,
-            header.Kind == FrameKind.InitWriter ? header.Epoch : 0));
+            header.Kind == FrameKind.InitWriter ? header.Epoch : 0, memory));
     }
 
     /// <summary>Gives the frame its place in the log and puts it into the group.</summary>
@@ -735,6 +735,7 @@ internal sealed class Primary
         LastSequence = verdict.LastSequence,
         TimeMs = verdict.Place.TimeMs,
         Detail = verdict.Detail,
+        Memory = verdict.Memory,
     });
 
     private long In(TimeSpan duration) => _services.Time.GetTimestamp() + (long)(duration.TotalSeconds * _services.Time.TimestampFrequency);

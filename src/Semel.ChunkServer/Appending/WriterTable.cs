@@ -4,6 +4,7 @@ using Semel.Protocol;
 using Semel.Protocol.Checksums;
 using Semel.Protocol.Frames;
 using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
 
 namespace Semel.ChunkServer.Appending;
 
@@ -68,6 +69,24 @@ internal sealed class WriterEntry
         }
         place = default;
         return false;
+    }
+
+    /// <summary>The remembered batches up to a sequence, for whoever wants to compare; null: none.</summary>
+    public WriterMemory? MemoryUpTo(ulong sequence)
+    {
+        var memory = new WriterMemory();
+        for (int i = 0; i < PlaceCount && Place(i).LastSequence <= sequence; i++)
+        {
+            var place = Place(i);
+            memory.Batches.Add(new RememberedBatch
+            {
+                FirstSequence = place.FirstSequence,
+                RecordCount = place.RecordCount,
+                ChunkIndex = place.ChunkIndex,
+                Offset = place.Offset,
+            });
+        }
+        return memory.Batches.Count == 0 ? null : memory;
     }
 
     internal void Restore(ulong lastSequence, uint epoch, long lastActiveMs) => (LastSequence, Epoch, LastActiveMs) = (lastSequence, epoch, lastActiveMs);

@@ -18,13 +18,20 @@ internal enum RecordFormat
 }
 
 /// <summary>Cuts a stream into records without ever holding more than one record and one buffer.</summary>
-internal sealed class RecordInput(Stream source, RecordFormat format, int maxRecordBytes)
+/// <param name="source">The bytes.</param>
+/// <param name="format">How they are cut.</param>
+/// <param name="maxRecordBytes">A larger one is refused.</param>
+/// <param name="completeLines">A last line without a newline is no record.</param>
+internal sealed class RecordInput(Stream source, RecordFormat format, int maxRecordBytes, bool completeLines = false)
 {
     private byte[] _buffer = ArrayPool<byte>.Shared.Rent(64 * 1024);
     private int _start;
     private int _end;
     private bool _ended;
     private long _record;
+
+    /// <summary>Bytes of a last line that has no newline, once the input has ended within it. Null: it did not.</summary>
+    public int? OpenLineBytes { get; private set; }
 
     /// <summary>
     /// The next record, valid until the next call; null at the end.
@@ -51,8 +58,13 @@ internal sealed class RecordInput(Stream source, RecordFormat format, int maxRec
                 return Take(searched + at, 1);
             searched = _end - _start;
             Check(searched);
-            if (!await FillAsync(cancellation))
-                return searched == 0 ? null : (ReadOnlyMemory<byte>?)Take(searched, 0);
+            if (await FillAsync(cancellation))
+                continue;
+            if (searched == 0)
+                return null;
+            OpenLineBytes = searched;
+            var line = Take(searched, 0);
+            return completeLines ? null : (ReadOnlyMemory<byte>?)line;
         }
     }
 

@@ -168,6 +168,25 @@ internal sealed class AppendPipeline
         }
     }
 
+    /// <summary>Takes nothing new until <see cref="Release"/>: what is repeated is being compared with the file, and if it differs, nothing new gets there.</summary>
+    /// <exception cref="SemelException">The writer has ended.</exception>
+    public void Hold()
+    {
+        lock (_gate)
+        {
+            ThrowIfEnded();
+            _intake.Hold();
+        }
+    }
+
+    /// <inheritdoc cref="Hold"/>
+    public void Release()
+    {
+        lock (_gate)
+            _intake.Release();
+        Pump();
+    }
+
     /// <summary>What completes when everything that was taken is in the file; or, if some still wait for room, what waits behind them.</summary>
     public bool TryFlush([NotNullWhen(true)] out Task? done, [NotNullWhen(false)] out RoomWaiter? behind)
     {

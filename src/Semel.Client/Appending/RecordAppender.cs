@@ -5,9 +5,12 @@ using Semel.Protocol.Identity;
 namespace Semel.Client.Appending;
 
 /// <summary>What a writer's callers wait for: a record to be taken, to be in the file, or to be given up.</summary>
-internal sealed class RecordAppender(ClientParts parts, AppendPipeline pipeline, AppendIdentity identity, uint chunkCapacity, ulong resumedAfter, WriterOptions options)
+internal sealed class RecordAppender(
+    ClientParts parts, AppendPipeline pipeline, AppendIdentity identity, uint chunkCapacity, RepeatedRecords repeated, WriterOptions options)
 {
     public AppendPipeline Pipeline => pipeline;
+
+    public RepeatedRecords Repeated => repeated;
 
     public int MaxRecordBytes { get; } = ChunkLimits.MaxRecordLength(chunkCapacity);
 
@@ -16,8 +19,8 @@ internal sealed class RecordAppender(ClientParts parts, AppendPipeline pipeline,
     {
         if (Refuse(record.Length, cancellation) is { } refusal)
             return ValueTask.FromException<AppendResult>(refusal);
-        if (sequence <= resumedAfter)
-            return ValueTask.FromResult(new AppendResult { Operation = identity.Operation(sequence.Value), Replayed = true });
+        if (sequence <= repeated.LastSequence)
+            return repeated.CompareAsync(sequence.Value, record, cancellation);
         try
         {
             return pipeline.TryTake(record, sequence, copyIfWaiting: true, out var placed, out var waiter)
@@ -131,7 +134,7 @@ internal sealed class RecordAppender(ClientParts parts, AppendPipeline pipeline,
             if (e is OperationCanceledException)
                 throw NotTaken(cancellation);
             throw new DeadlineExceededException(
-                $"The record was not taken within {options.AppendTimeout}: the writer's buffer of {options.MaxBufferedBytes} bytes is full. It is not in the file and will not be.",
+                $"The record was not taken within {options.AppendTimeout}: the writer's buffer of {options.MaxBufferedBytes} bytes is full, or what was repeated before it is still being compared. It is not in the file and will not be.",
                 inDoubt: false);
         }
     }

@@ -13,6 +13,7 @@ internal sealed class RecordIntake(Signals signals, UnackedBatches closed, long 
     private ulong _nextSequence = firstSequence;
     private long _nextOrdinal;
     private int _lastBatchBytes;
+    private int _holds;
 
     /// <summary>Bytes that are taken and not acknowledged.</summary>
     public long BufferedBytes { get; private set; }
@@ -63,10 +64,25 @@ internal sealed class RecordIntake(Signals signals, UnackedBatches closed, long 
         return false;
     }
 
+    /// <summary>Takes nothing until <see cref="Release"/> was called as often: whatever comes waits, in order.</summary>
+    public void Hold()
+    {
+        if (_holds == RoomQueue.MostWaiting)
+            throw new InvalidOperationException($"{_holds} records are being compared already. Await the appends.");
+        _holds++;
+    }
+
+    /// <inheritdoc cref="Hold"/>
+    public void Release()
+    {
+        _holds--;
+        Free(0);
+    }
+
     /// <summary>Somebody who waits until all that wait now are taken; null when nobody waits.</summary>
     public RoomWaiter? WaitBehind()
     {
-        if (_room.IsEmpty)
+        if (_room.IsEmpty && _holds == 0)
             return null;
         var waiter = new RoomWaiter(default, null, null, 0, signals.Create<Placed>());
         _room.Add(waiter);
@@ -89,7 +105,7 @@ internal sealed class RecordIntake(Signals signals, UnackedBatches closed, long 
     public void Free(int bytes)
     {
         BufferedBytes -= bytes;
-        while (_room.Peek() is { } waiter && (waiter.IsFlush || HasRoom(waiter.Batch?.Length ?? RecordBatch.Footprint(waiter.Record.Length))))
+        while (_holds == 0 && _room.Peek() is { } waiter && (waiter.IsFlush || HasRoom(waiter.Batch?.Length ?? RecordBatch.Footprint(waiter.Record.Length))))
         {
             _room.Take();
             if (waiter.IsFlush)
@@ -127,7 +143,7 @@ internal sealed class RecordIntake(Signals signals, UnackedBatches closed, long 
     }
 
     /// <summary>One record is always taken.</summary>
-    private bool HasRoom(int bytes) => BufferedBytes == 0 || BufferedBytes + bytes <= maxBufferedBytes;
+    private bool HasRoom(int bytes) => _holds == 0 && (BufferedBytes == 0 || BufferedBytes + bytes <= maxBufferedBytes);
 
     private Placed Place(ReadOnlySpan<byte> record)
     {

@@ -27,29 +27,42 @@ internal sealed class WriterOpening(ClientParts parts)
         if (options.Delivery == Delivery.AtLeastOnce)
         {
             var (file, tail) = await _locator.FindAsync(path, 0, null, cancellation);
-            return Open(file, tail, Ballot.OfVersion(tail.Version), AppendIdentity.Anonymous, "", 0, options);
+            return Open(file, tail, Ballot.OfVersion(tail.Version), AppendIdentity.Anonymous, "", 0, null, options);
         }
 
         // Step 1
         string name = options.Name ?? string.Create(CultureInfo.InvariantCulture, $"writer-{parts.Jitter.NextId():x16}");
-        var request = new RegisterWriterRequest { Path = path, Name = name, Ephemeral = options.Name is null, StartAnew = options.StartAnewIfExpired };
+        var request = new RegisterWriterRequest
+        {
+            Path = path,
+            Name = name,
+            Ephemeral = options.Name is null,
+            StartAnew = options.StartAnew || options.StartAnewIfExpired,
+        };
         while (true)
         {
             var answer = await parts.Master.AskAsync<RegisterWriterReply>(MessageKind.RegisterWriter, request, cancellation);
             var registered = answer.OrThrow(path);
             var identity = new AppendIdentity(new WriterId(registered.Writer), registered.Epoch);
             if (await InitAsync(path, name, identity, registered.FileId, options, cancellation) is { } writer)
-                return writer;
-            // Either the file has forgotten the writer since, and the master says so; or it never appended, and others with higher ids came and went meanwhile.
+            {
+                if (!options.StartAnew || writer.LastSequence == 0)
+                    return writer;
+                // It is fenced now, with what it left in doubt settled: nothing comes to its records any more. The name goes to a writer that never was.
+                await writer.DisposeAsync();
+            }
+            // Or the file has forgotten the writer since, and the master says so; or it never appended, and others with higher ids came and went meanwhile.
             request.InsteadOf = registered.Writer;
         }
     }
 
-    private RecordWriter Open(TargetFile file, Tail tail, Ballot known, AppendIdentity identity, string name, ulong lastSequence, WriterOptions options)
+    private RecordWriter Open(TargetFile file, Tail tail, Ballot known, AppendIdentity identity, string name, ulong lastSequence, WriterMemory? memory, WriterOptions options)
     {
         parts.Logger.WriterOpened(identity.Writer.Value, identity.Epoch, file.Path, lastSequence);
         var pipeline = new AppendPipeline(parts, _locator, file, tail, known, identity, lastSequence, options);
-        var appender = new RecordAppender(parts, pipeline, identity, file.ChunkCapacity, lastSequence, options);
+        var remembered = new RememberedRecords(parts, file, identity.Writer, memory, lastSequence);
+        var repeated = new RepeatedRecords(parts, pipeline, identity, file.Path, remembered, options);
+        var appender = new RecordAppender(parts, pipeline, identity, file.ChunkCapacity, repeated, options);
         var retirement = options.Name is null && !identity.IsAnonymous ? new WriterRetirement(parts, file, name, identity) : null;
         return new RecordWriter(appender, file.Path, name, identity, retirement, parts);
     }
@@ -85,7 +98,7 @@ internal sealed class WriterOpening(ClientParts parts)
                 var reply = result.Answer<AppendReply>();
                 var ballot = new Ballot(reply.Ballot);
                 if (reply.Status is AppendStatus.Committed or AppendStatus.AlreadyCommitted)
-                    return Open(file, tail, ballot > known ? ballot : known, identity, name, reply.LastSequence, options);
+                    return Open(file, tail, ballot > known ? ballot : known, identity, name, reply.LastSequence, reply.Memory, options);
                 if (reply.Status == AppendStatus.UnknownWriter && ballot >= known)
                     return null;
                 if (reply.Status != AppendStatus.UnknownWriter && AppendRefusal.CauseOf(reply, file, identity.Writer, identity.Epoch, 0) is { } cause)

@@ -67,6 +67,28 @@ public class AppendProtocolTests
     }
 
     [Fact]
+    public void An_INIT_tells_where_the_writers_last_batches_are_however_often_it_arrives()
+    {
+        var cluster = new ScriptedCluster();
+        cluster.Run(async () =>
+        {
+            await cluster.CreateAsync();
+            await cluster.GrantAsync(0, 1);
+            Assert.Null((await cluster.InitAsync(0, 5, 1)).Memory);
+            var offsets = new List<uint>();
+            for (ulong i = 1; i <= 10; i++)
+                offsets.Add((await cluster.AppendAsync(0, 5, 1, i, $"{i}"))!.Offset);
+
+            var first = await cluster.InitAsync(0, 5, 2);
+            var again = await cluster.InitAsync(0, 5, 2);
+
+            Assert.Equal((AppendStatus.Committed, 10UL), (first.Status, first.LastSequence));
+            Assert.Equal(Enumerable.Range(3, 8).Select(i => ((ulong)i, 1U, offsets[i - 1])), first.Memory.Batches.Select(b => (b.FirstSequence, b.RecordCount, b.Offset)));
+            Assert.Equal(first.Memory, again.Memory);
+        });
+    }
+
+    [Fact]
     public void A_retry_beyond_the_window_is_known_to_be_committed()
     {
         var cluster = new ScriptedCluster();

@@ -21,6 +21,23 @@ public class RecordInputTests
     }
 
     [Fact]
+    public async Task A_last_line_without_its_end_is_told_and_left_out_on_request()
+    {
+        foreach (var (text, complete, expected, open) in new[]
+        {
+            ("a\nhal", false, new[] { "a", "hal" }, (int?)3), ("a\nhal", true, ["a"], 3), ("a\nb\n", true, ["a", "b"], null), ("a\nb\n", false, ["a", "b"], null), ("", true, [], null),
+        })
+        {
+            var input = new RecordInput(new PieceStream(Encoding.UTF8.GetBytes(text), new Random(1)), RecordFormat.Lines, 100, complete);
+            var records = new List<string>();
+            while (await input.ReadAsync(TestContext.Current.CancellationToken) is { } record)
+                records.Add(Encoding.UTF8.GetString(record.Span));
+            Assert.Equal(expected, records);
+            Assert.Equal(open, input.OpenLineBytes);
+        }
+    }
+
+    [Fact]
     public async Task Lines_are_the_same_however_the_input_arrives()
     {
         var random = new Random(7);

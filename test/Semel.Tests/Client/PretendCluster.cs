@@ -240,9 +240,9 @@ internal sealed class PretendCluster : IWire
 
     private RegisterWriterReply Register(RegisterWriterRequest request)
     {
-        if (!_names.TryGetValue(request.Name, out ulong id))
+        if (!_names.TryGetValue(request.Name, out ulong id) || id == request.InsteadOf)
         {
-            id = (ulong)_names.Count + 1;
+            id = (ulong)Registered.Count + 1;
             _names[request.Name] = id;
         }
         Registered[id] = Registered.GetValueOrDefault(id) + 1;
@@ -297,8 +297,13 @@ internal sealed class PretendCluster : IWire
         writer.Epoch = request.Epoch;
         var reply = Reply(chunk, AppendStatus.Committed);
         reply.LastSequence = writer.Last;
+        foreach (var (first, place) in writer.Places.TakeLast(Remembered))
+            (reply.Memory ??= new WriterMemory()).Batches.Add(new RememberedBatch { FirstSequence = first, RecordCount = place.Records, ChunkIndex = place.ChunkIndex, Offset = place.Offset });
         return reply;
     }
+
+    /// <summary>Batches of a writer of which a primary tells its next incarnation.</summary>
+    public int Remembered { get; set; } = 8;
 
     private IMessage Append(string address, AppendRequest request, byte[] payload)
     {
@@ -344,7 +349,7 @@ internal sealed class PretendCluster : IWire
             FirstSequence = request.FirstSequence,
             TimeMs = Time.GetUtcNow().ToUnixTimeMilliseconds(),
         }, payload);
-        var placed = new Place(chunk.Index, offset, request.PayloadCrc);
+        var placed = new Place(chunk.Index, offset, request.PayloadCrc, request.RecordCount);
         if (writer is not null)
         {
             writer.Last += request.RecordCount;
@@ -447,7 +452,7 @@ internal sealed class PretendCluster : IWire
         public SortedDictionary<ulong, Place> Places { get; } = [];
     }
 
-    private readonly record struct Place(ulong ChunkIndex, uint Offset, uint Crc);
+    private readonly record struct Place(ulong ChunkIndex, uint Offset, uint Crc, uint Records);
 }
 
 /// <summary>A chunk's frames, as every replica has them.</summary>

@@ -152,6 +152,11 @@ internal sealed class ScenarioWriter(SimulatedProcess process, RecordWriter writ
 
     public Task<AppendResult> Append(string record) => process.Start(() => writer.AppendAsync(Encoding.UTF8.GetBytes(record)).AsTask());
 
+    /// <summary>A record under a sequence of the caller's.</summary>
+    public Task<AppendResult> Append(ulong sequence, string record) => process.Start(() => writer.AppendAsync(sequence, Encoding.UTF8.GetBytes(record)).AsTask());
+
+    public ulong ComparableFrom => writer.ComparableFrom;
+
     public Task<IReadOnlyList<AppendResult>> AppendBatch(params string[] records) => process.Start(() =>
         writer.AppendBatchAsync(records.Select(r => (ReadOnlyMemory<byte>)Encoding.UTF8.GetBytes(r)).ToList()).AsTask());
 }
