@@ -30,8 +30,8 @@ internal static partial class Log
     [LoggerMessage(3107, LogLevel.Debug, "Writer {Writer} on {Path} was not retired: {Reason}. The file forgets it when it needs the room")]
     public static partial void WriterNotRetired(this ILogger logger, ulong writer, string path, string reason);
 
-    [LoggerMessage(3108, LogLevel.Warning, "Writer {Writer} on {Path} repeats records {First} to {Last}, which cannot be read from the file now: {Reason}. They are not compared")]
-    public static partial void NotCompared(this ILogger logger, ulong writer, string path, ulong first, ulong last, string reason);
+    [LoggerMessage(3108, LogLevel.Warning, "Writer {Writer} on {Path} repeats records of chunk {ChunkIndex}, from sequence {First} on, which cannot be read now: {Reason}. They are not compared")]
+    public static partial void NotCompared(this ILogger logger, ulong writer, string path, ulong chunkIndex, ulong first, string reason);
 
     [LoggerMessage(3201, LogLevel.Warning, "Replica {Server} of chunk {Chunk} sent bytes that do not verify: {Fault}. The reader asks another replica")]
     public static partial void ReplicaCorrupt(this ILogger logger, string server, string chunk, string fault);

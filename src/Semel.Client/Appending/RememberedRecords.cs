@@ -18,6 +18,7 @@ internal sealed class RememberedRecords : IAsyncDisposable
     private readonly WriterId _writer;
     private readonly Remembered[] _batches;     // consecutive, oldest first
     private readonly CancellationTokenSource _closed = new();
+    private RememberedBatch? _unreadable;       // whose chunk nobody serves: it is waited for once, not for each of its batches
 
     private sealed class Remembered(RememberedBatch place)
     {
@@ -26,7 +27,11 @@ internal sealed class RememberedRecords : IAsyncDisposable
         public Lazy<Task<SemelRecord[]?>>? Content { get; set; }
     }
 
-    /// <param name="memory">From the wire. Contradicts it itself or <paramref name="lastSequence"/>, then nothing can be compared.</param>
+    /// <param name="parts">Of the client.</param>
+    /// <param name="file">Where the batches are.</param>
+    /// <param name="writer">Whose they are.</param>
+    /// <param name="memory">From the wire: if it contradicts itself or <paramref name="lastSequence"/>, nothing can be compared.</param>
+    /// <param name="lastSequence">What the writer had appended before it was opened.</param>
     public RememberedRecords(ClientParts parts, TargetFile file, WriterId writer, WriterMemory? memory, ulong lastSequence)
     {
         _parts = parts;
@@ -53,8 +58,8 @@ internal sealed class RememberedRecords : IAsyncDisposable
         var records = await batch.Content!.Value;
 
         // A source is repeated in order: what lies two batches back is not held in memory any longer, and read again if it is wanted after all.
-        if (index >= 2)
-            _batches[index - 2].Content = ContentOf(_batches[index - 2]);
+        if (index >= 2 && _batches[index - 2] is { Content.IsValueCreated: true, Content.Value.IsCompleted: true } passed)
+            passed.Content = ContentOf(passed);
         return records?[(int)(sequence - batch.Place.FirstSequence)];
     }
 
@@ -73,6 +78,8 @@ internal sealed class RememberedRecords : IAsyncDisposable
 
     private async Task<SemelRecord[]?> ReadAsync(RememberedBatch place)
     {
+        if (Volatile.Read(ref _unreadable)?.ChunkIndex == place.ChunkIndex)
+            return null;
         var records = new List<SemelRecord>((int)place.RecordCount);
         string fault = "the file ends before it";
         try
@@ -94,8 +101,9 @@ internal sealed class RememberedRecords : IAsyncDisposable
         {
             fault = e.Message;
         }
+        Volatile.Write(ref _unreadable, place);
         if (!_closed.IsCancellationRequested)
-            _parts.Logger.NotCompared(_writer.Value, _file.Path, place.FirstSequence, place.FirstSequence + place.RecordCount - 1, fault);
+            _parts.Logger.NotCompared(_writer.Value, _file.Path, place.ChunkIndex, place.FirstSequence, fault);
         return null;
     }
 

@@ -72,7 +72,7 @@ internal static class Catalogue
 
         new("init-without-barrier", "INIT is answered when it is committed: only then the last sequence is final",
             new Edit(Primary,
-                "Sequence(call, new FrameHeader { Kind = FrameKind.InitWriter, Writer = writer, Epoch = request.Epoch }, default, last);",
+                "Sequence(call, new FrameHeader { Kind = FrameKind.InitWriter, Writer = writer, Epoch = request.Epoch }, default, last, entry?.MemoryUpTo(last));",
                 "Append(new FrameHeader { Kind = FrameKind.InitWriter, Writer = writer, Epoch = request.Epoch }, default);\n"
                 + "        call.Reply(new AppendReply { Status = AppendStatus.Committed, Ballot = Ballot.Value, LastSequence = last });")),
 

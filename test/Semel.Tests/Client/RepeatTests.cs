@@ -113,6 +113,9 @@ public sealed class RepeatTests
             await using var writer = await Open(client);
 
             var unread = await writer.AppendAsync(1, Bytes("anything"));
+            long begin = cluster.Time.GetTimestamp();
+            Assert.Equal(ReplayComparison.Unreadable, (await writer.AppendAsync(2, Bytes("anything"))).Comparison);
+            Assert.Equal(TimeSpan.Zero, cluster.Time.GetElapsedTime(begin));    // the chunk is waited for once
             var read = await writer.AppendAsync(4, Bytes("4"));
             await writer.AppendAsync(5, Bytes("5"));
 
