@@ -72,7 +72,7 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
         var node = new ChunkServerNode(options, disk, directory, wire, time, random, logger);
         try
         {
-            node._maker.OpenAll();
+            await node._maker.OpenAllAsync();
             node._listener = wire.Listen(options.BindAddress, node);
             cancellation.ThrowIfCancellationRequested();
         }
@@ -89,7 +89,7 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
         return node;
     }
 
-    /// <summary>Stops taking calls and flushes every replica.</summary>
+    /// <summary>Stops taking calls, flushes every replica, and has each write down what it holds.</summary>
     public async ValueTask DisposeAsync()
     {
         if (_stopping.IsCancellationRequested)
@@ -98,13 +98,16 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
         if (_listener is not null)
             await _listener.DisposeAsync();
         await _session;
-        foreach (var replica in _replicas.All())
-        {
-            var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            if (replica.Post(new StopWanted(stopped)))
-                await stopped.Task;
-        }
+        var stops = _replicas.All().Select(StopAsync).ToList();     // side by side: each waits for its flushes
+        foreach (var stopped in stops)
+            await stopped;
         _directory.Dispose();
+    }
+
+    private static Task StopAsync(Replica replica)
+    {
+        var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        return replica.Post(new StopWanted(stopped)) ? stopped.Task : Task.CompletedTask;
     }
 
     void ICallHandler.Handle(IncomingCall call)

@@ -18,7 +18,7 @@ internal static partial class Log
     [LoggerMessage(2004, LogLevel.Error, "Master {Master} refused this chunk server: {Reason}. It keeps asking, but somebody has to act")]
     public static partial void RegistrationRefused(this ILogger logger, string master, string reason);
 
-    [LoggerMessage(2005, LogLevel.Error, "Replica of chunk {Chunk} cannot be opened and takes part in nothing: {Fault}")]
+    [LoggerMessage(2005, LogLevel.Error, "Replica of chunk {Chunk} cannot be opened and takes part in nothing; its files stay where they are: {Fault}")]
     public static partial void ReplicaUnreadable(this ILogger logger, ChunkHandle chunk, string fault);
 
     [LoggerMessage(2006, LogLevel.Warning, "Replica of chunk {Chunk} was cut to {Tail} bytes after a crash: {Reason}")]
@@ -26,6 +26,18 @@ internal static partial class Log
 
     [LoggerMessage(2007, LogLevel.Error, "Replica of chunk {Chunk} is damaged: {Committed} bytes were durable once, {Tail} verify. The master repairs it from another replica")]
     public static partial void ReplicaDamaged(this ILogger logger, ChunkHandle chunk, uint committed, uint tail);
+
+    [LoggerMessage(2030, LogLevel.Error, "What lay in the place of chunk {Chunk} is no replica, or none any more: {Reason}. It was moved to {Names} in the data directory, and the master makes another. Delete it when nobody needs it")]
+    public static partial void ReplicaSetAside(this ILogger logger, ChunkHandle chunk, string reason, string names);
+
+    [LoggerMessage(2031, LogLevel.Information, "{Count} files that are no replicas lie in {Directory} in the data directory. Delete them when nobody needs them")]
+    public static partial void QuarantineHolds(this ILogger logger, int count, string directory);
+
+    [LoggerMessage(2032, LogLevel.Warning, "One of the two copies of the metadata of chunk {Chunk} could not be read ({Fault}); the other one counts, with promised ballot {Promised}. They say the same after a clean stop or some seconds of rest; otherwise this may be the older one. It is written anew. If it happens again the disk is failing")]
+    public static partial void MetadataSlotUnreadable(this ILogger logger, ChunkHandle chunk, string fault, Ballot promised);
+
+    [LoggerMessage(2033, LogLevel.Error, "Replica of chunk {Chunk} cannot be opened now and takes part in nothing; its files stay where they are. Look at the disk and start the server again")]
+    public static partial void ReplicaNotOpened(this ILogger logger, Exception failure, ChunkHandle chunk);
 
     [LoggerMessage(2010, LogLevel.Error, "The identity that the master gave cannot be kept: {Reason}. The chunk server takes no chunks until it can")]
     public static partial void IdentityNotKept(this ILogger logger, string reason);
@@ -72,6 +84,9 @@ internal static partial class Log
     [LoggerMessage(2108, LogLevel.Error, "Replica of chunk {Chunk} has failed and takes part in nothing more until the server is restarted")]
     public static partial void ReplicaFailed(this ILogger logger, Exception failure, ChunkHandle chunk);
 
+    [LoggerMessage(2131, LogLevel.Error, "Chunk {Chunk}: the view {Ballot} has {Tail} bytes, and {Committed} were committed once. This replica takes no part in it and keeps what it has")]
+    public static partial void ViewLacksCommitted(this ILogger logger, ChunkHandle chunk, Ballot ballot, uint tail, uint committed);
+
     [LoggerMessage(2110, LogLevel.Warning, "Chunk {Chunk}: a call of kind {Kind} could not be carried out: {Reason} The replica goes on when there is space")]
     public static partial void CallLacksSpace(this ILogger logger, ChunkHandle chunk, Protocol.Messages.MessageKind kind, string reason);
 
@@ -86,6 +101,9 @@ internal static partial class Log
 
     [LoggerMessage(2202, LogLevel.Information, "Replica of chunk {Chunk} was copied from {Source}: {Length} bytes")]
     public static partial void ReplicaCloned(this ILogger logger, ChunkHandle chunk, string source, uint length);
+
+    [LoggerMessage(2230, LogLevel.Error, "Replica of chunk {Chunk} knows {Committed} bytes to be committed and was to make room for a chunk below {Limit}: acknowledged records are missing elsewhere. It stays")]
+    public static partial void LongerReplicaKept(this ILogger logger, ChunkHandle chunk, uint committed, uint limit);
 
     [LoggerMessage(2203, LogLevel.Warning, "Command {Command} failed: {Reason}. The master decides what comes next")]
     public static partial void CommandFailed(this ILogger logger, ulong command, string reason);

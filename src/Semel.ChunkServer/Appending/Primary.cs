@@ -382,14 +382,21 @@ internal sealed class Primary
     {
         if (_services.Time.GetTimestamp() < member.RetryAt)
             return;
-        if (!member.Following)
+        try
         {
-            if (member.InFlight == 0)
-                SendNewView(member);
-            return;
+            if (!member.Following)
+            {
+                if (member.InFlight == 0)
+                    SendNewView(member);
+                return;
+            }
+            while (member.InFlight < _services.Options.GroupsInFlight && member.Next < _replica.Log.Files.Length)
+                SendPrepare(member);
         }
-        while (member.InFlight < _services.Options.GroupsInFlight && member.Next < _replica.Log.Files.Length)
-            SendPrepare(member);
+        catch (IOException e) when (e is not DamageException && DiskTroubles.Of(e) is DiskTrouble.Passing)
+        {
+            Retry(member);      // our own frames cannot be read at the moment
+        }
     }
 
     private void SendPrepare(MemberStream member)
@@ -442,8 +449,10 @@ internal sealed class Primary
         int whole = WholeFrames.Length(buffer.Span[..length], out int next);
         if (whole == 0)
         {
-            // One frame that is larger than the limit.
             buffer.Release();
+            if (next == 0 || next > available)
+                throw new DamageException($"no frame begins at offset {from} any more");
+            // One frame that is larger than the limit.
             buffer = SharedBuffer.Rent(next);
             _replica.Log.Read(from, buffer.Span[..next]);
             whole = next;

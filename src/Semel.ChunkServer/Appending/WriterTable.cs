@@ -145,39 +145,62 @@ internal sealed class WriterTable
 
     public bool TryGet(WriterId writer, [NotNullWhen(true)] out WriterEntry? entry) => _writers.TryGetValue(writer, out entry);
 
-    /// <summary>Folds the next frame of the log in.</summary>
+    /// <summary>Folds the next frame of the log in, which this server has made or has folded before.</summary>
     public void Apply(in FrameHeader frame, ulong chunkIndex)
     {
-        LastTimeMs = frame.TimeMs;
-        switch (frame.Kind)
+        string? fault = TryApply(frame, chunkIndex);
+        Invariant.Holds(fault is null);
+    }
+
+    /// <summary>As the other, with a frame from outside: its checksums say nothing about its place in the story.</summary>
+    /// <returns>Why it cannot follow, and nothing has changed; null: it was folded in.</returns>
+    public string? TryApply(in FrameHeader frame, ulong chunkIndex)
+    {
+        string? fault = frame.Kind switch
         {
-            case FrameKind.Data:
-                FileRecords += frame.RecordCount;
-                FilePayloadBytes += frame.PayloadLength - (ulong)frame.RecordCount * RecordBatch.LengthPrefix;
-                if (frame.Writer == WriterId.Anonymous)
-                    return;
-                bool known = _writers.TryGetValue(frame.Writer, out var entry);
-                Invariant.Holds(known && entry!.Epoch == frame.Epoch);
-                Invariant.Holds(frame.FirstSequence == entry!.LastSequence + 1);
-                entry.Add(new BatchPlace(frame.FirstSequence, frame.RecordCount, frame.PayloadCrc, chunkIndex, frame.Offset, frame.TimeMs));
-                return;
-            case FrameKind.InitWriter:
-                if (!_writers.TryGetValue(frame.Writer, out var initialised))
-                {
-                    Invariant.Holds(frame.Writer > HighestEvicted);
-                    _writers[frame.Writer] = initialised = new WriterEntry();
-                }
-                Invariant.Holds(frame.Epoch > initialised.Epoch);
-                initialised.Begin(frame.Epoch, frame.TimeMs, frame.Offset);
-                return;
-            case FrameKind.EvictWriter:
-                Invariant.Holds(_writers.Remove(frame.Writer));
-                if (frame.Writer > HighestEvicted)
-                    HighestEvicted = frame.Writer;
-                return;
-            default:
-                return;
+            FrameKind.Data => TryApplyData(frame, chunkIndex),
+            FrameKind.InitWriter => TryApplyInit(frame),
+            FrameKind.EvictWriter => TryApplyEviction(frame),
+            _ => null,
+        };
+        if (fault is null)
+            LastTimeMs = frame.TimeMs;
+        return fault;
+    }
+
+    private string? TryApplyData(in FrameHeader frame, ulong chunkIndex)
+    {
+        if (frame.Writer != WriterId.Anonymous)
+        {
+            bool known = _writers.TryGetValue(frame.Writer, out var entry);
+            if (!known || entry!.Epoch != frame.Epoch)
+                return $"writer {frame.Writer} has not begun epoch {frame.Epoch}";
+            if (frame.FirstSequence != entry!.LastSequence + 1)
+                return $"writer {frame.Writer} has {entry.LastSequence} records, and this begins with number {frame.FirstSequence}";
+            entry.Add(new BatchPlace(frame.FirstSequence, frame.RecordCount, frame.PayloadCrc, chunkIndex, frame.Offset, frame.TimeMs));
         }
+        FileRecords += frame.RecordCount;
+        FilePayloadBytes += frame.PayloadLength - (ulong)frame.RecordCount * RecordBatch.LengthPrefix;
+        return null;
+    }
+
+    private string? TryApplyInit(in FrameHeader frame)
+    {
+        if (_writers.TryGetValue(frame.Writer, out var entry) ? frame.Epoch <= entry.Epoch : frame.Writer <= HighestEvicted)
+            return $"writer {frame.Writer} cannot begin epoch {frame.Epoch} " + (entry is null ? "after it was forgotten" : $"after epoch {entry.Epoch}");
+        if (entry is null)
+            _writers[frame.Writer] = entry = new WriterEntry();
+        entry.Begin(frame.Epoch, frame.TimeMs, frame.Offset);
+        return null;
+    }
+
+    private string? TryApplyEviction(in FrameHeader frame)
+    {
+        if (!_writers.Remove(frame.Writer))
+            return $"writer {frame.Writer} is forgotten, and was not known";
+        if (frame.Writer > HighestEvicted)
+            HighestEvicted = frame.Writer;
+        return null;
     }
 
     /// <summary>The bytes that the next chunk starts from, after the SEAL.</summary>

@@ -46,10 +46,17 @@ internal static class FrameServer
             {
                 frames = Read(replica, request, bound.Committed, end, reply);
             }
+            catch (DamageException e)
+            {
+                replica.Post(new RotFound(e.Message, e.IsShortage));
+                reply.Status = ReadStatus.ReadCorrupt;
+                reply.Detail = $"Chunk {replica.Handle}: {e.Message}. Read another replica.";
+            }
             catch (Exception e) when (e is IOException or ObjectDisposedException)
             {
-                reply.Status = ReadStatus.ReadCorrupt;
-                reply.Detail = e.Message;
+                // It says nothing against the bytes: the system lacks something at the moment, or the replica is going away.
+                reply.Status = ReadStatus.ReadBusy;
+                reply.Detail = e is ObjectDisposedException ? $"The replica of chunk {replica.Handle} is going away." : e.Message;
             }
         }
         call.Reply(reply, frames);

@@ -1,4 +1,3 @@
-using Semel.Protocol;
 using Semel.Protocol.Identity;
 
 namespace Semel.ChunkServer.Replicas;
@@ -13,12 +12,15 @@ internal sealed class Lineage
 
     public IReadOnlyList<(Ballot Ballot, uint Start)> Stretches => _stretches;
 
-    public void Extend(Ballot ballot, uint offset)
+    /// <summary>The next frame of the log. False: its ballot is below that of the frame before, and nothing has changed.</summary>
+    public bool TryExtend(Ballot ballot, uint offset)
     {
         if (_stretches.Count > 0 && _stretches[^1].Ballot == ballot)
-            return;
-        Invariant.Holds(_stretches.Count == 0 || (_stretches[^1].Ballot < ballot && _stretches[^1].Start < offset));
+            return true;
+        if (_stretches.Count > 0 && (_stretches[^1].Ballot > ballot || _stretches[^1].Start >= offset))
+            return false;
         _stretches.Add((ballot, offset));
+        return true;
     }
 
     public void Cut(uint length)

@@ -40,6 +40,7 @@ internal sealed class Replica
     private string? _failure;
     private Primary? _primary;
     private ITimer? _backgroundFlush;
+    private readonly RestTimer _rest;
     private bool _stopped;
     private ChunkReport _report = new();
     private readonly TaskCompletionSource _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -48,6 +49,7 @@ internal sealed class Replica
     {
         _services = services;
         Log = log;
+        _rest = new RestTimer(Handle, services.Time, () => Post(new RestDue()));
         var metadata = log.Files.Metadata;
         (_promised, _lastView) = (metadata.Promised, metadata.LastView);
         Committed = Math.Min(Math.Max(log.CommittedHint, metadata.Committed), log.Tail);
@@ -111,6 +113,9 @@ internal sealed class Replica
                     await RefuseAllAsync(lack);
             }
             Held = Log.Tail;
+            Log.WereFlushed(Log.Tail);
+            if (HasUnwritten)
+                _rest.Changed();
             if (!_stopped)
                 _opened.TrySetResult();
             while (!_stopped && await reader.WaitToReadAsync())
@@ -140,12 +145,12 @@ internal sealed class Replica
     {
         try
         {
-            if (Log.IsDamaged && Log.Files.Length > Log.Tail)
-            {
-                await RememberAsync(_promised, _lastView, _suspect ? Log.Files.Metadata.BootId : null);
-                Log.CutDamage();
-            }
-            await Log.Files.MakeDurableAsync(Committed);
+            // What a damaged replica lacks it must go on to know, also when the bytes that told of it are gone.
+            if (Log.IsDamaged && (Log.Files.Metadata.Committed < Log.CommittedHint || Log.Files.Metadata.Durable < Log.Durable))
+                await RememberAsync(_promised, _lastView, BootIdAsItIs);
+            await Log.Files.MakeDurableAsync(provenTo: Math.Min(Math.Max(InMemory ? 0 : Committed, Log.Files.Metadata.Durable), Log.Tail));
+            if (Log.Files.MetadataFault is not null)
+                await RememberAsync(_promised, _lastView, BootIdAsItIs, both: true);
             return null;
         }
         catch (DiskFullException e)
@@ -191,6 +196,13 @@ internal sealed class Replica
             if (!call.IsAnswered)
                 AnswerGone(call, e.Message);
         }
+        catch (IOException e) when (e is DamageException || IsOnlyRead(call))
+        {
+            if (e is DamageException || DiskTroubles.Of(e) is not DiskTrouble.Passing)
+                TakeRot(e.Message);
+            if (call is not null && !call.IsAnswered)
+                AnswerGone(call, e.Message);
+        }
         catch (Exception e) when (e is IOException or InvariantViolationException)
         {
             Fail(e);
@@ -198,6 +210,9 @@ internal sealed class Replica
                 AnswerGone(call);
         }
     }
+
+    /// <summary>Such a call changes nothing: when the disk fails it is only its bytes that cannot be had.</summary>
+    private static bool IsOnlyRead(IncomingCall? call) => call is { Kind: MessageKind.FetchBase or MessageKind.FindWriter or MessageKind.InspectChunk };
 
     private async ValueTask TakeCallAsync(IncomingCall call)
     {
@@ -272,14 +287,19 @@ internal sealed class Replica
             case TableUnneeded when _sealRecorded:
                 Log.ForgetTable();
                 break;
-            case RotFound rot:
-                TakeRot(rot);
-                break;
             case DistrustWanted distrust:
                 await DistrustAsync(distrust);
                 break;
             case DeleteWanted delete:
                 await DeleteAsync(delete);
+                break;
+            case RestDue:
+                await TakeRestAsync();
+                break;
+            case RotFound rot:
+                // Seen from beside the loop, a file may have been short because it was just being cut.
+                if (!rot.IsShortage || IsCutShort())
+                    TakeRot(rot.Detail);
                 break;
             case StopWanted stop:
                 await StopAsync(stop);
@@ -343,7 +363,9 @@ internal sealed class Replica
         var ballot = new Ballot(request.Ballot);
         if (ballot < _promised)
             Vote(call, VoteStatus.VoteStale, _promised);
-        else if (ballot != _lastView || _suspect)
+        else if (_rotten)
+            Vote(call, VoteStatus.IoError, ballot, DamageDetail);
+        else if (ballot != _lastView || _suspect || Log.IsDamaged)
             Vote(call, VoteStatus.NeedView, ballot);
         else if (request.Offset > Log.Tail)
             Vote(call, VoteStatus.Gap, ballot);
@@ -392,7 +414,7 @@ internal sealed class Replica
     /// <summary>
     /// The primary of a newer ballot shows its log. 1: what the two logs do not share is cut off here; nobody counted a vote for it in
     /// any view that lasts. 2: what is missing is copied. 3: the frames become durable, then the view, and only then comes the vote. A crash in
-    /// between leaves the old view and a prefix that holds everything that was ever decided.
+    /// between leaves the old view and a prefix that holds everything that was ever decided. A damaged replica is whole again after that.
     /// </summary>
     private async ValueTask TakeNewViewAsync(IncomingCall call, NewViewRequest request)
     {
@@ -414,6 +436,18 @@ internal sealed class Replica
                 $"The base of chunk {Handle} here has digest {Log.Files.Metadata.BaseDigest:x8}, the primary's has {request.BaseDigest:x8}.");
             return;
         }
+        if (_rotten)
+        {
+            Vote(call, VoteStatus.IoError, ballot, DamageDetail);
+            return;
+        }
+        if (Log.CommittedHint > request.Tail && (_suspect || Log.IsDamaged))
+        {
+            // Whoever has less than was committed must not make this replica forget it.
+            _services.Logger.ViewLacksCommitted(Handle, ballot, request.Tail, Log.CommittedHint);
+            Vote(call, VoteStatus.IoError, ballot, $"{Log.CommittedHint} bytes of chunk {Handle} were committed once, the view has {request.Tail}.");
+            return;
+        }
         if (_primary is not null)
             StepDown($"ballot {ballot} came");
         RefuseOwedVotes();
@@ -428,6 +462,9 @@ internal sealed class Replica
         if (common < Log.Tail)
         {
             _services.Logger.SuffixCut(Handle, ballot, common, Log.Tail);
+            // Of a damaged replica the mark is all that tells that it lacks something: until the view is installed the other sign says so.
+            _suspect |= Log.IsDamaged;
+            await Log.Files.LowerDurableAsync(common, Log.IsDamaged ? ChunkMetadata.Distrusted : null);
             Log.Cut(common);
             Held = Math.Min(Held, common);
         }
@@ -448,9 +485,12 @@ internal sealed class Replica
         // Step 3: durable data, then the durable view, then the vote.
         Invariant.Holds(Log.Tail == request.Tail);
         await Log.Files.FlushAsync();
+        ThrowIfCutShort();
         Held = Log.Tail;
+        Log.WasAdopted();
         await RememberAsync(ballot, ballot);
         (_lastView, _suspect, _heardCommitted) = (ballot, false, 0);
+        _rest.Changed();
         ReportChange();
         Vote(call, VoteStatus.Voted, ballot);
     }
@@ -483,12 +523,14 @@ internal sealed class Replica
         // Also when the same promise was asked for before and the disk was full.
         if (ballot == _promised && Log.Files.Metadata.Promised < ballot)
         {
-            await Log.Files.FlushAsync();
-            Held = Log.Tail;
+            await FlushHereAsync();
             // A suspect stays one through restarts, until it has been shown the log.
-            await RememberAsync(_promised, _lastView, _suspect ? Log.Files.Metadata.BootId : null);
+            await RememberAsync(_promised, _lastView, BootIdAsItIs);
+            _rest.Changed();
             ReportChange();
         }
+        if (IsCutShort())
+            TakeRot(ShortDetail);
         call.Reply(new PromiseReply
         {
             Status = ballot == _promised ? Status.Ok : Status.Stale,
@@ -538,10 +580,10 @@ internal sealed class Replica
             StepDown($"version {request.Version} was granted");
         RefuseOwedVotes();
         _promised = ballot;
-        await Log.Files.FlushAsync();
-        Held = Log.Tail;
+        await FlushHereAsync();
         await RememberAsync(ballot, ballot);
         (_lastView, _suspect) = (ballot, false);
+        _rest.Changed();
         call.Reply(new GrantReply { Status = Status.Ok });
         StartPrimary(new Primary(this, _services, ballot, [.. request.Members], (int)request.MinMembers, request.Seal,
             _services.Time.GetTimestamp() + TimestampsIn(TimeSpan.FromMilliseconds(request.LeaseMs))));
@@ -553,7 +595,7 @@ internal sealed class Replica
         if (_suspect && !request.Unclean)
             return "This replica may have forgotten what it voted for.";
         if (IsDamaged)
-            return $"{Log.CommittedHint} bytes were durable here once, {Log.Tail} verify.";
+            return DamageDetail;
         if (Log.Tail < request.PromisedTail)
             return $"The log ends at {Log.Tail}; it ended at {request.PromisedTail} when this was promised.";
         if (_services.Generation() < request.Generation)
@@ -616,11 +658,12 @@ internal sealed class Replica
         var ballot = _lastView.NextAttempt();
         _services.Logger.Aborted(Handle, ballot, Committed, Log.Tail, old.AbortReason!);
         old.End();
+        await Log.Files.LowerDurableAsync(Committed);
         Log.Cut(Committed);
         Held = Math.Min(Held, Committed);
-        await Log.Files.FlushAsync();
-        Held = Log.Tail;
+        await FlushHereAsync();
         await RememberAsync(ballot, ballot);
+        _rest.Changed();
         (_promised, _lastView) = (ballot, ballot);
         StartPrimary(old.NextAttempt(ballot));
     }
@@ -662,6 +705,14 @@ internal sealed class Replica
         Post(new FlushEnded(generation, upTo, failure));
     }
 
+    /// <summary>A flush for which the loop waits.</summary>
+    private async ValueTask FlushHereAsync()
+    {
+        await Log.Files.FlushAsync();
+        Held = Log.Tail;
+        Log.WereFlushed(Log.Tail);
+    }
+
     private void TakeFlushEnded(FlushEnded flush)
     {
         _flushing = false;
@@ -670,6 +721,10 @@ internal sealed class Replica
             Fail(flush.Failure);
             return;
         }
+        ThrowIfCutShort();
+        if (flush.Generation == Log.Generation)
+            Log.WereFlushed(flush.UpTo);
+        _rest.Changed();
         if (!InMemory)
         {
             // The log may have been cut and regrown while the flush ran; then it says nothing about these frames.
@@ -709,8 +764,59 @@ internal sealed class Replica
     private ReadBound Bound() => new(_lastView, Committed, IsSealed, _primary is { IsActive: true } ? _primary.LeaseUntil : 0);
 
     /// <summary>Durable on return. A damaged replica goes on to know that it once had more.</summary>
-    private ValueTask RememberAsync(Ballot promised, Ballot lastView, string? bootId = null) =>
-        Log.Files.WriteMetadataAsync(promised, lastView, Math.Max(Committed, Log.CommittedHint), IsSealed, bootId);
+    private ValueTask RememberAsync(Ballot promised, Ballot lastView, string? bootId = null, bool both = false) =>
+        Log.Files.WriteMetadataAsync(promised, lastView, Math.Max(Committed, Log.CommittedHint), IsSealed, bootId, Log.Durable, both);
+
+    /// <summary>A replica that may have forgotten something goes on to say so.</summary>
+    private string? BootIdAsItIs => _suspect ? Log.Files.Metadata.BootId : null;
+
+    /// <summary>What a start would not know, or only one of the two slots says.</summary>
+    private bool HasUnwritten =>
+        !Log.Files.IsMetadataDoubled || Log.Files.Metadata.Durable < Log.Durable || Log.Files.Metadata.Committed < Math.Min(Committed, Log.Durable);
+
+    /// <summary>
+    /// At rest: writes down how far the log is durable, and all of it twice. Then a start can tell damage from a torn write, and one rotten sector of the metadata loses nothing.
+    /// Never ahead of an append that waits.
+    /// </summary>
+    private async ValueTask TakeRestAsync()
+    {
+        if (!_rest.IsTime())
+            return;
+        if (!HasUnwritten || IsDamaged)
+        {
+            _rest.Written();
+            return;
+        }
+        bool isBusy = _flushing || Volatile.Read(ref _queuedCalls) > 0 || Held < Log.Files.Length || _owedVotes.Count > 0;
+        if (isBusy || !_services.RestWrites.TryBegin())
+        {
+            _rest.Later();
+            return;
+        }
+        try
+        {
+            ThrowIfCutShort();
+            await WriteDownAsync();
+            _rest.Written();
+        }
+        catch (DiskFullException)
+        {
+            _rest.Later();
+        }
+        finally
+        {
+            _services.RestWrites.End();
+        }
+    }
+
+    /// <summary>Only what is durable, and no promise that was not given: nothing new is decided.</summary>
+    private ValueTask WriteDownAsync()
+    {
+        var metadata = Log.Files.Metadata;
+        uint committed = Math.Max(metadata.Committed, Math.Min(Math.Max(Committed, Log.CommittedHint), Log.Durable));
+        return Log.Files.WriteMetadataAsync(
+            metadata.Promised, metadata.LastView, committed, metadata.Sealed, BootIdAsItIs, Math.Max(metadata.Durable, Log.Durable), both: true);
+    }
 
     /// <summary>What must wait for the disk and is rare: remembering a committed SEAL, and aborts.</summary>
     private async ValueTask SettleAsync()
@@ -721,9 +827,11 @@ internal sealed class Replica
                 await AbortAsync(_primary);
             if (_failure is null && IsSealed && !_sealRecorded)
             {
-                await Log.Files.FlushAsync();
+                await FlushHereAsync();
+                ThrowIfCutShort();
                 await RememberAsync(_promised, _lastView);
                 _sealRecorded = true;
+                _rest.Changed();
                 if (Log.Tail > _services.Options.SealedBytesInMemory)
                     Log.Files.LeaveMemory(Log.Tail - (uint)_services.Options.SealedBytesInMemory);
                 _services.SealedTables.Add(this, Log.Table.Count);
@@ -736,6 +844,10 @@ internal sealed class Replica
             if (_primary is { AbortReason: not null })
                 StepDown(e.Message);
         }
+        catch (DamageException e)
+        {
+            TakeRot(e.Message);
+        }
         catch (IOException e)
         {
             Fail(e);
@@ -747,16 +859,42 @@ internal sealed class Replica
     /// <summary>Bytes that were durable once are not here any more.</summary>
     private bool IsDamaged => _rotten || Log.IsDamaged;
 
+    private string DamageDetail => $"{Log.OnceHeld} bytes were durable here once, {(_rotten ? "not all of which" : $"{Log.Tail}")} verify.";
+
+    private string ShortDetail => $"its file is shorter than the {Log.Files.Length} bytes that were written";
+
     /// <summary>From now on this replica counts as damaged: others go on without it, and it is replaced.</summary>
-    private void TakeRot(RotFound rot)
+    private void TakeRot(string detail)
     {
         if (_rotten)
             return;
         _rotten = true;
-        _services.Logger.ReplicaRotten(Handle, rot.Detail);
+        _services.Logger.ReplicaRotten(Handle, detail);
         if (_primary is not null)
             StepDown("its bytes do not verify");
+        foreach (var (call, _) in _owedVotes)
+            AnswerGone(call, DamageDetail);
+        _owedVotes.Clear();
         ReportChange();
+    }
+
+    /// <summary>Somebody or the disk took bytes away. Not known at the moment: no.</summary>
+    private bool IsCutShort()
+    {
+        try
+        {
+            return Log.Files.IsCutShort;
+        }
+        catch (IOException e)
+        {
+            return DiskTroubles.Of(e) is DiskTrouble.Gone;
+        }
+    }
+
+    private void ThrowIfCutShort()
+    {
+        if (IsCutShort())
+            throw new DamageException(ShortDetail);
     }
 
     /// <summary>
@@ -803,10 +941,16 @@ internal sealed class Replica
         Damaged = IsDamaged || _failure is not null,
         Primary = _primary is { IsActive: true },
         CreationId = Log.Chunk.CreationId,
+        OnceCommitted = OnceCommitted,
     };
+
+    /// <summary>So many bytes were committed once, whether or not they are still here.</summary>
+    private uint OnceCommitted => Math.Max(Committed, Log.CommittedHint);
 
     private InspectChunkReply Inspect()
     {
+        if (IsCutShort())
+            TakeRot(ShortDetail);
         var table = Table();
         return new InspectChunkReply
         {
@@ -852,12 +996,30 @@ internal sealed class Replica
     {
         if (_promised.Version >= delete.OnlyIfPromisedBelow)
         {
-            delete.Deleted.TrySetResult(false);
+            Refuse(Status.Stale, $"Chunk {Handle} has promised version {_promised.Version}, and was to go only below {delete.OnlyIfPromisedBelow}.");
+            return;
+        }
+        if (delete.OnlyIfCommittedBelow > 0 && OnceCommitted >= delete.OnlyIfCommittedBelow)
+        {
+            _services.Logger.LongerReplicaKept(Handle, OnceCommitted, delete.OnlyIfCommittedBelow);
+            Refuse(Status.Conflict, $"The replica of chunk {Handle} knows {OnceCommitted} bytes to be committed, and was to go only below {delete.OnlyIfCommittedBelow}.");
             return;
         }
         Close();
-        await Log.Files.DeleteAsync();
-        delete.Deleted.TrySetResult(true);
+        try
+        {
+            if (delete.KeepFiles)
+                Log.Files.Dispose();
+            else
+                await Log.Files.DeleteAsync();
+            delete.Ended.TrySetResult(new CommandResult { Status = Status.Ok });
+        }
+        catch (IOException e)
+        {
+            Refuse(Status.DiskFailed, e.Message);
+        }
+
+        void Refuse(Status status, string detail) => delete.Ended.TrySetResult(new CommandResult { Status = status, Detail = detail });
     }
 
     private async ValueTask StopAsync(StopWanted stop)
@@ -867,6 +1029,12 @@ internal sealed class Replica
         {
             if (_failure is null)
                 await Log.Files.FlushAllAsync();
+            if (_failure is null && _opened.Task.IsCompletedSuccessfully)
+            {
+                // What was flushed, be it still there or not: if it is not, the next start must find out.
+                Log.WereFlushed(Log.Files.Length);
+                await WriteDownAsync();
+            }
         }
         catch (IOException e)
         {
@@ -880,6 +1048,7 @@ internal sealed class Replica
     {
         _stopped = true;
         _backgroundFlush?.Dispose();
+        _rest.Dispose();
         _primary?.End();
         _primary = null;
         foreach (var (call, _) in _owedVotes)
@@ -893,7 +1062,7 @@ internal sealed class Replica
         if (what is not IncomingCall call)
         {
             (what as StopWanted)?.Stopped.TrySetResult();
-            (what as DeleteWanted)?.Deleted.TrySetResult(false);
+            (what as DeleteWanted)?.Ended.TrySetResult(new CommandResult { Status = Status.Unavailable, Detail = $"The replica of chunk {Handle} is going away." });
             (what as DistrustWanted)?.Remembered.TrySetResult(_sealRecorded);
             return;
         }

@@ -1,5 +1,6 @@
 using Semel.ChunkServer.Appending;
 using Semel.Protocol.Identity;
+using Semel.Protocol.Messages;
 using Semel.Protocol.Wires;
 
 namespace Semel.ChunkServer.Replicas;
@@ -29,8 +30,15 @@ internal sealed record LeaseRenewed(ulong Version, TimeSpan Duration);
 /// <summary>The master knows that the SEAL at the log's end is committed.</summary>
 internal sealed record SealConfirmed(ulong Version, uint Length);
 
-/// <summary>Delete the replica unless it has promised the version or a higher one. The result says whether it is gone.</summary>
-internal sealed record DeleteWanted(ulong OnlyIfPromisedBelow, TaskCompletionSource<bool> Deleted);
+/// <summary>The replica should go, unless it has promised the version or a higher one, or knows so many bytes or more to be committed (0: however many).</summary>
+/// <param name="OnlyIfPromisedBelow">A version.</param>
+/// <param name="OnlyIfCommittedBelow">Bytes.</param>
+/// <param name="KeepFiles">Only close them: another replica takes their place.</param>
+/// <param name="Ended">OK: it is gone. Otherwise it stays, or its disk failed.</param>
+internal sealed record DeleteWanted(ulong OnlyIfPromisedBelow, uint OnlyIfCommittedBelow, bool KeepFiles, TaskCompletionSource<CommandResult> Ended);
+
+/// <summary>The replica may have come to rest.</summary>
+internal sealed record RestDue;
 
 /// <summary>The data directory is an older copy of itself. The result says whether the replica remembers it durably.</summary>
 internal sealed record DistrustWanted(TaskCompletionSource<bool> Remembered);
@@ -38,7 +46,7 @@ internal sealed record DistrustWanted(TaskCompletionSource<bool> Remembered);
 /// <summary>Other chunks were sealed since: the writer table of this one will hardly be asked for.</summary>
 internal sealed record TableUnneeded;
 
-/// <summary>A reader met bytes that do not verify.</summary>
-internal sealed record RotFound(string Detail);
+/// <summary>A reader met bytes that do not verify, or fewer than there should be.</summary>
+internal sealed record RotFound(string Detail, bool IsShortage = false);
 
 internal sealed record StopWanted(TaskCompletionSource Stopped);

@@ -4,6 +4,7 @@ using Semel.Protocol;
 using Semel.Protocol.Frames;
 using Semel.Protocol.Identity;
 using Semel.Storage.Chunks;
+using Semel.Storage.Disks;
 
 namespace Semel.ChunkServer.Replicas;
 
@@ -69,16 +70,18 @@ internal sealed class ReplicaLog
     public int Generation { get; private set; }
 
     /// <summary>Bytes that were durable once are not there any more.</summary>
-    public bool IsDamaged => CommittedHint > Tail;
-
-    /// <summary>
-    /// Takes what does not verify off a damaged log, so that it can be completed again. Not before the metadata remembers <see cref="CommittedHint"/>: without those bytes the
-    /// log would look like one that never had more.
-    /// </summary>
-    public void CutDamage() => Files.Cut(Tail);
+    public bool IsDamaged => OnceHeld > Tail;
 
     /// <summary>Everything below this was once known to be committed, by the metadata or by a frame found intact.</summary>
     public uint CommittedHint { get; private set; }
+
+    /// <summary>
+    /// Frames below it were flushed, committed or not. More than <see cref="Tail"/> after a start: no write that was torn looks like that, the disk has lost them.
+    /// </summary>
+    public uint Durable { get; private set; }
+
+    /// <summary>So many bytes were durable here once.</summary>
+    public uint OnceHeld => Math.Max(CommittedHint, Durable);
 
     public IReadOnlyList<(Ballot Ballot, uint Start)> Lineage
     {
@@ -103,11 +106,12 @@ internal sealed class ReplicaLog
 
     /// <summary>
     /// Reads everything again after a start. What does not verify is cut off: a torn tail that nobody voted for, unless
-    /// <see cref="CommittedHint"/> is beyond the new tail; then the disk has lost what it once held durably, and the replica is damaged.
+    /// <see cref="OnceHeld"/> is beyond the new tail; then the disk has lost what it once held durably, the replica is damaged, and all of its bytes stay in the file.
     /// </summary>
     /// <remarks>
     /// Nothing that was found is durable before it has been flushed: after a crash of the process alone it may be in the page cache only.
     /// </remarks>
+    /// <exception cref="IOException">The frames cannot be read at the moment; <see cref="DiskTroubles"/> tells.</exception>
     public static bool TryScan(ChunkFiles files, [NotNullWhen(true)] out ReplicaLog? log, out string? cutReason, [NotNullWhen(false)] out string? fault)
     {
         log = null;
@@ -117,21 +121,33 @@ internal sealed class ReplicaLog
         if (files.Metadata.Sealed && files.Metadata.Committed == files.Length && IsOfItsChunk(files))
         {
             // Its bytes are verified whenever they are read; a start must not wait for that.
-            log = new ReplicaLog(files, null) { Tail = files.Length, EndsInSeal = true, CommittedHint = files.Length };
+            log = new ReplicaLog(files, null) { Tail = files.Length, EndsInSeal = true, CommittedHint = files.Length, Durable = files.Length };
             return true;
         }
-        log = new ReplicaLog(files, table) { CommittedHint = files.Metadata.Committed };
-        log.Fold(files.Length, out cutReason);
-        if (log.Tail < files.Length)
+        log = new ReplicaLog(files, table) { CommittedHint = files.Metadata.Committed, Durable = files.Metadata.Durable };
+        try
         {
-            log.CommittedHint = Math.Max(log.CommittedHint, HintBeyond(files, log.Tail));
+            log.Fold(files.Length, out cutReason);
             // No torn write leaves the whole first frame of another chunk: the file was exchanged, and nobody can say what was in its place.
             if (log.Tail == 0 && !IsOfItsChunk(files) && FrameHeader.TryRead(FirstHeader(files), out _, out _))
             {
                 cutReason = "the file is that of another chunk";
-                log.CommittedHint = Math.Max(log.CommittedHint, FrameHeader.Size);
+                log.Durable = Math.Max(log.Durable, FrameHeader.Size);
             }
-            if (!log.IsDamaged)
+            else if (log.Tail < files.Length)
+                log.CommittedHint = Math.Max(log.CommittedHint, HintBeyond(files, log.Tail));
+        }
+        catch (IOException e) when (DiskTroubles.Of(e) is DiskTrouble.Device)
+        {
+            // A sector that cannot be read was written once, and is no torn write.
+            cutReason = $"from offset {log.Tail} on the disk cannot read it: {e.Message}";
+            log.Durable = Math.Max(log.Durable, files.Length);
+        }
+        if (log.Tail < files.Length)
+        {
+            if (log.IsDamaged)
+                files.SetAside(log.Tail);
+            else
                 files.Cut(log.Tail);
         }
         return true;
@@ -169,9 +185,17 @@ internal sealed class ReplicaLog
             return check.Fault;
         if (check.Offset > Chunk.Capacity)
             return $"the frames end at {check.Offset}, the chunk's capacity is {Chunk.Capacity}";
+        uint before = Tail;
         Files.Append(frames);
         foreach (var header in _verified)
-            Advance(header);
+        {
+            if (TryAdvance(header) is not { } odd)
+                continue;
+            Generation++;
+            Refold(before);
+            Files.SetAside(before);
+            return $"at offset {header.Offset}: {odd}";
+        }
         return null;
     }
 
@@ -179,10 +203,20 @@ internal sealed class ReplicaLog
     public void Sequence(in FrameHeader header)
     {
         Invariant.Holds(header.Offset == Tail);
-        Advance(header);
+        string? fault = TryAdvance(header);
+        Invariant.Holds(fault is null);
     }
 
-    /// <summary>Forgets every frame from <paramref name="length"/> (a frame boundary) on, and rebuilds what follows from the rest.</summary>
+    /// <summary>Frames below the offset are durable.</summary>
+    public void WereFlushed(uint upTo) => Durable = Math.Max(Durable, Math.Min(upTo, Tail));
+
+    /// <summary>The log is what a primary has shown, and durable: what was once here beyond its end counts no more.</summary>
+    public void WasAdopted() => Durable = Tail;
+
+    /// <summary>
+    /// Forgets every frame from <paramref name="length"/> (a frame boundary) on, and rebuilds what follows from the rest. The metadata must not count on them any more
+    /// (<see cref="ChunkFiles.LowerDurableAsync"/>).
+    /// </summary>
     public void Cut(uint length)
     {
         Invariant.Holds(length <= Tail);
@@ -191,15 +225,24 @@ internal sealed class ReplicaLog
             return;
         Refold(length);
         Files.Cut(length);
+        Durable = Math.Min(Durable, length);
     }
 
     /// <summary>Reads the frames below <paramref name="length"/> again. Should they have rotted, nothing has changed here.</summary>
     private void Refold(uint length)
     {
         var again = OfEmpty(Files);
-        again.Fold(length, out string? fault);
+        string? fault;
+        try
+        {
+            again.Fold(length, out fault);
+        }
+        catch (IOException e) when (DiskTroubles.Of(e) is not DiskTrouble.Passing)
+        {
+            fault = e.Message;
+        }
         if (again.Tail != length)
-            throw new IOException($"Chunk {Chunk.Handle}: frames that verified before do not any more: {fault}");
+            throw new DamageException($"frames that verified before do not any more: {fault}");
         (_table, _nextBase, _lineage) = (again._table, null, again._lineage);
         (Tail, Chain, EndsInSeal) = (again.Tail, again.Chain, again.EndsInSeal);
         CommittedHint = Math.Max(CommittedHint, again.CommittedHint);
@@ -219,21 +262,40 @@ internal sealed class ReplicaLog
     }
 
     /// <summary>Copies bytes of the log; all of them are there.</summary>
+    /// <exception cref="DamageException">They are not: the file is shorter than what was written, or the disk cannot read it.</exception>
+    /// <exception cref="IOException">They cannot be read at the moment.</exception>
     public void Read(uint offset, Span<byte> target)
     {
-        int read = Files.Read(offset, target);
+        int read;
+        try
+        {
+            read = Files.Read(offset, target);
+        }
+        catch (IOException e) when (DiskTroubles.Of(e) is not DiskTrouble.Passing)
+        {
+            throw new DamageException($"{target.Length} bytes at offset {offset} cannot be read: {e.Message}", e);
+        }
         if (read != target.Length)
-            throw new IOException($"Chunk {Chunk.Handle}: {target.Length} bytes at {offset} were written, {read} can be read.");
+            throw new DamageException($"{target.Length} bytes at offset {offset} were written, {read} can be read") { IsShortage = true };
     }
 
-    private void Advance(in FrameHeader header)
+    /// <returns>Why the frame cannot follow, and nothing has changed; null: it does.</returns>
+    private string? TryAdvance(in FrameHeader header)
     {
-        Table.Apply(header, Chunk.Index);
-        _lineage.Extend(header.Ballot, header.Offset);
+        if (EndsInSeal)
+            return "a frame follows the SEAL";
+        if (!_lineage.TryExtend(header.Ballot, header.Offset))
+            return $"the frame's ballot {header.Ballot} is below that of the frame before it";
+        if (Table.TryApply(header, Chunk.Index) is { } fault)
+        {
+            _lineage.Cut(Tail);
+            return fault;
+        }
         Tail = header.End;
         Chain = header.HeaderCrc;
         EndsInSeal = header.Kind == FrameKind.Seal;
         CommittedHint = Math.Max(CommittedHint, header.Committed);
+        return null;
     }
 
     /// <summary>Folds the file's good frames from <see cref="Tail"/> up to <paramref name="end"/>.</summary>
@@ -247,11 +309,16 @@ internal sealed class ReplicaLog
             uint before = Tail;
             var reader = new FrameReader(block.AsSpan(0, read), Tail, Chain);
             while (reader.Read())
-                Advance(reader.Header);
+            {
+                if (TryAdvance(reader.Header) is not { } odd)
+                    continue;
+                fault = $"at offset {reader.Header.Offset}: {odd}";
+                return;
+            }
             if (Tail > before)
                 continue;
             // Nothing whole in the block: either a frame larger than it, or the end.
-            fault = reader.Fault;
+            fault = reader.Fault ?? $"the file ends at offset {Tail}";
             uint needed = LengthOfFrameAt(block.AsSpan(0, read));
             if (needed <= (uint)block.Length || needed > end - Tail)
                 return;

@@ -19,29 +19,73 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
     private readonly Lock _gate = new();
     private readonly HashSet<ChunkHandle> _busy = []; // guarded by _gate
 
-    /// <summary>Opens every replica on the disk. One that cannot be read is left where it is, and named in the log.</summary>
-    public void OpenAll()
+    /// <summary>
+    /// Opens every replica on the disk. Whatever is wrong with one concerns no other: what is none is moved aside (<see cref="Quarantine"/>), and what cannot be read at the moment stays
+    /// where it is. Both are named in the log.
+    /// </summary>
+    public async Task OpenAllAsync()
     {
-        foreach (var handle in ChunkFiles.List(disk))
+        ChunkFiles.DeleteCopies(disk);
+        foreach (var handle in ChunkFiles.List(disk).ToList())
         {
-            if (!ChunkFiles.TryOpen(disk, handle, out var files, out string? fault))
+            try
             {
-                if (!ChunkFiles.TryDeleteUnfinished(disk, handle))
-                    services.Logger.ReplicaUnreadable(handle, fault);
-                continue;
+                await OpenAsync(handle);
             }
-            if (!ReplicaLog.TryScan(files, out var log, out string? cutReason, out fault))
+            catch (Exception e)
             {
-                files.Dispose();
-                services.Logger.ReplicaUnreadable(handle, fault);
-                continue;
+                services.Logger.ReplicaNotOpened(e, handle);
             }
+        }
+        if (Quarantine.Count(disk) is > 0 and var kept)
+            services.Logger.QuarantineHolds(kept, Quarantine.Directory);
+    }
+
+    private async Task OpenAsync(ChunkHandle handle)
+    {
+        if (!ChunkFiles.TryOpen(disk, handle, out var files, out var fault))
+        {
+            if (fault.Kind is not ChunkFaultKind.Unreadable)
+                services.Logger.ReplicaUnreadable(handle, fault.Message);
+            else if (!ChunkFiles.TryDeleteUnfinished(disk, handle))
+                await SetAsideAsync(handle, fault.Message);
+            return;
+        }
+        bool isOpen = false;
+        try
+        {
+            if (files.MetadataFault is { } slot)
+                services.Logger.MetadataSlotUnreadable(handle, slot, files.Metadata.Promised);
+            if (!ReplicaLog.TryScan(files, out var log, out string? cutReason, out string? problem))
+            {
+                services.Logger.ReplicaUnreadable(handle, problem);
+                return;
+            }
+            isOpen = true;
             if (log.IsDamaged)
-                services.Logger.ReplicaDamaged(handle, log.CommittedHint, log.Tail);
+                services.Logger.ReplicaDamaged(handle, log.OnceHeld, log.Tail);
             else if (cutReason is not null)
                 services.Logger.TornTailCut(handle, log.Tail, cutReason);
             registry.Add(new Replica(log, services, found: true));
         }
+        finally
+        {
+            if (!isOpen)
+                files.Dispose();
+        }
+    }
+
+    private async Task SetAsideAsync(ChunkHandle handle, string reason)
+    {
+        var moved = await Quarantine.TakeAsync(disk, handle);
+        services.Logger.ReplicaSetAside(handle, reason, string.Join(", ", moved));
+    }
+
+    /// <summary>What lies where a replica is to be made, and could not be opened or is no file, goes aside.</summary>
+    private async Task ClearPlaceAsync(ChunkHandle handle)
+    {
+        if (Quarantine.IsNeededFor(disk, handle))
+            await SetAsideAsync(handle, "it lay where a replica is to be made");
     }
 
     /// <summary>
@@ -77,6 +121,7 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
             if (!WriterTable.TryRead(baseBytes, out var table, out string? fault))
                 return new CreateChunkReply { Status = Status.Invalid, Detail = fault };
             var chunk = new ChunkDescription(handle, new FileId(request.FileId), request.Index, request.Capacity, request.Durability, request.CreationId);
+            await ClearPlaceAsync(handle);
             var files = await ChunkFiles.CreateAsync(disk, chunk, baseBytes);
             registry.Add(new Replica(ReplicaLog.OfEmpty(files, table), services, found: false));
             return new CreateChunkReply { Status = Status.Ok };
@@ -116,7 +161,17 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
             return new CommandResult { Status = Status.Unavailable, Detail = $"Chunk {handle} is busy." };
         try
         {
-            return await DeleteEnteredAsync(handle, delete.OnlyIfPromisedBelow);
+            if (!registry.TryGet(handle, out var replica))
+            {
+                registry.Changed(handle);
+                return new CommandResult { Status = Status.Ok };
+            }
+            var gone = await AskToGoAsync(replica, delete.OnlyIfPromisedBelow, delete.OnlyIfCommittedBelow, keepFiles: false);
+            if (gone.Status is Status.Ok or Status.DiskFailed)
+                registry.Remove(handle);
+            if (gone.Status == Status.Ok)
+                services.Logger.ReplicaDeleted(handle);
+            return gone;
         }
         finally
         {
@@ -125,8 +180,9 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
     }
 
     /// <summary>
-    /// Copies a sealed chunk: its base and its frames, each verified against the chain. It counts as a replica only when all of it is
-    /// durable; a crash before that leaves something that has seen no view, which the master deletes.
+    /// Copies a sealed chunk: its base and its frames, each verified against the chain. 1: the copy is made beside what may be there already, which serves meanwhile. 2: when all of it
+    /// is durable, the replica that is there ends, unless it promised a newer version or knows more to be committed. 3: the copy takes its place. A crash at any time leaves the old
+    /// replica or the new one, or one that counts as damaged.
     /// </summary>
     public async Task<CommandResult> CloneAsync(CloneChunk clone)
     {
@@ -135,23 +191,23 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
             return new CommandResult { Status = Status.Unavailable, Detail = $"Chunk {handle} is busy." };
         try
         {
-            if (registry.TryGet(handle, out var existing))
+            bool isThere = registry.TryGet(handle, out var existing);
+            if (isThere && existing!.Report is { Sealed: true, Damaged: false } report && report.Tail == clone.Length)
+                return new CommandResult { Status = Status.Ok };
+            if (isThere && existing!.Report.OnceCommitted > clone.Length)
             {
-                await existing.Opened;
-                if (existing.Report is { Sealed: true, Damaged: false } report && report.Tail == clone.Length)
-                    return new CommandResult { Status = Status.Ok };
-                var deleted = await DeleteEnteredAsync(handle, clone.Version + 1);
-                if (deleted.Status != Status.Ok)
-                    return deleted;
+                services.Logger.LongerReplicaKept(handle, existing.Report.OnceCommitted, clone.Length + 1);
+                return new CommandResult
+                {
+                    Status = Status.Conflict,
+                    Detail = $"The replica of chunk {handle} here knows {existing.Report.OnceCommitted} bytes to be committed, the copy would have {clone.Length}.",
+                };
             }
-            string? fault = null;
-            foreach (var source in clone.Sources)
-            {
-                fault = await CopyAsync(clone, handle, source);
-                if (fault is null)
-                    return new CommandResult { Status = Status.Ok };
-            }
-            return new CommandResult { Status = Status.Unavailable, Detail = fault ?? "no source was named" };
+            // Step 1
+            var (copy, source, fault) = await CopyAsync(clone, handle);
+            if (copy is null)
+                return new CommandResult { Status = Status.Unavailable, Detail = fault ?? "no source was named" };
+            return await ReplaceAsync(clone, existing, copy, source!);
         }
         finally
         {
@@ -159,72 +215,117 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
         }
     }
 
-    private async Task<string?> CopyAsync(CloneChunk clone, ChunkHandle handle, ServerAddress source)
+    private async Task<CommandResult> ReplaceAsync(CloneChunk clone, Replica? existing, ChunkFiles copy, string source)
+    {
+        var handle = new ChunkHandle(clone.Handle);
+        bool isInstalled = false;
+        try
+        {
+            // Step 2
+            if (existing is null)
+                await ClearPlaceAsync(handle);
+            else if (await AskToGoAsync(existing, clone.Version + 1, clone.Length + 1, keepFiles: true) is { Status: not Status.Ok } refusal)
+                return refusal;
+
+            // Step 3
+            isInstalled = true;
+            await copy.InstallAsync();
+            if (!ChunkFiles.TryOpen(disk, handle, out var files, out var fault))
+                throw new IOException(fault.Message);
+            if (!ReplicaLog.TryScan(files, out var log, out _, out string? problem))
+                throw new IOException(problem);
+            registry.Add(new Replica(log, services, found: false));
+            services.Logger.ReplicaCloned(handle, source, log.Tail);
+            return new CommandResult { Status = Status.Ok };
+        }
+        catch (IOException e)
+        {
+            // Whatever is there now counts as it would after a start.
+            registry.Remove(handle);
+            if (isInstalled)
+                await OpenAsync(handle);
+            return new CommandResult { Status = Status.DiskFailed, Detail = e.Message };
+        }
+        finally
+        {
+            if (!isInstalled)
+                await copy.DeleteAsync();
+        }
+    }
+
+    /// <summary>The copy is whole and durable, and not in its place yet; or null, and why the last source gave none.</summary>
+    private async Task<(ChunkFiles? Copy, string? Source, string? Fault)> CopyAsync(CloneChunk clone, ChunkHandle handle)
+    {
+        string? fault = null;
+        foreach (var source in clone.Sources)
+        {
+            (var copy, fault) = await CopyAsync(clone, handle, source);
+            if (copy is not null)
+                return (copy, source.Address, null);
+        }
+        return (null, null, fault);
+    }
+
+    private async Task<(ChunkFiles? Copy, string? Fault)> CopyAsync(CloneChunk clone, ChunkHandle handle, ServerAddress source)
     {
         var link = services.Wire.LinkTo(source.Address);
         byte[]? baseBytes = await FetchAsync(link, new FetchBaseRequest { Handle = handle.Value, Own = true });
         if (baseBytes is null)
-            return $"{source.Address} did not give the base of chunk {handle}";
+            return (null, $"{source.Address} did not give the base of chunk {handle}");
         if (!WriterTable.TryRead(baseBytes, out var table, out string? fault))
-            return $"the base from {source.Address} is not readable: {fault}";
+            return (null, $"the base from {source.Address} is not readable: {fault}");
         var chunk = new ChunkDescription(handle, new FileId(clone.FileId), clone.Index, clone.Capacity, clone.Durability, clone.CreationId);
-        var files = await ChunkFiles.CreateAsync(disk, chunk, baseBytes);
-        bool complete = false;
+        var files = await ChunkFiles.CreateCopyAsync(disk, chunk, baseBytes);
+        bool isComplete = false;
         try
         {
             var log = ReplicaLog.OfEmpty(files, table);
-            var ballot = Ballot.OfVersion(clone.Version);
             while (log.Tail < clone.Length)
             {
-                var result = await link.CallAsync(MessageKind.ReadFrames,
-                    new ReadFramesRequest { Handle = handle.Value, Offset = log.Tail, MaxBytes = CopyBytes }, Payload.Empty, PeerTimeout);
-                try
-                {
-                    if (!result.IsAnswered)
-                        return $"{source.Address}: {result.Detail}";
-                    var reply = result.Answer<ReadFramesReply>();
-                    if (reply.Status != ReadStatus.ReadOk || result.Payload.Length == 0)
-                        return $"{source.Address} at offset {log.Tail}: {reply.Status} {reply.Detail}";
-                    if (log.TryAppend(result.Payload.Span, new Ballot(ulong.MaxValue)) is { } bad)
-                        return $"{source.Address}: {bad}";
-                }
-                finally
-                {
-                    result.Payload.Release();
-                }
+                if (await FetchFramesAsync(link, log) is { } problem)
+                    return (null, $"{source.Address}: {problem}");
             }
             if (log.Tail != clone.Length || !log.EndsInSeal)
-                return $"{source.Address} gave {log.Tail} bytes; the sealed chunk has {clone.Length}";
+                return (null, $"{source.Address} gave {log.Tail} bytes; the sealed chunk has {clone.Length}");
             await files.FlushAsync();
-            await files.WriteMetadataAsync(ballot, ballot, log.Tail, isSealed: true);
-            complete = true;
-            log.ForgetTable();
-            registry.Add(new Replica(log, services, found: false));
-            services.Logger.ReplicaCloned(handle, source.Address, log.Tail);
-            return null;
+            var ballot = Ballot.OfVersion(clone.Version);
+            await files.WriteMetadataAsync(ballot, ballot, log.Tail, isSealed: true, durable: log.Tail, both: true);
+            isComplete = true;
+            return (files, null);
         }
         finally
         {
-            if (!complete)
+            if (!isComplete)
                 await files.DeleteAsync();
         }
     }
 
-    private async Task<CommandResult> DeleteEnteredAsync(ChunkHandle handle, ulong onlyIfPromisedBelow)
+    /// <summary>Appends the next frames of a source; not null: it has none that fit.</summary>
+    private static async Task<string?> FetchFramesAsync(ILink link, ReplicaLog log)
     {
-        if (!registry.TryGet(handle, out var replica))
+        var request = new ReadFramesRequest { Handle = log.Chunk.Handle.Value, Offset = log.Tail, MaxBytes = CopyBytes };
+        var result = await link.CallAsync(MessageKind.ReadFrames, request, Payload.Empty, PeerTimeout);
+        try
         {
-            registry.Changed(handle);
-            return new CommandResult { Status = Status.Ok };
+            if (!result.IsAnswered)
+                return result.Detail ?? $"{result.Outcome}";
+            var reply = result.Answer<ReadFramesReply>();
+            if (reply.Status != ReadStatus.ReadOk || result.Payload.Length == 0)
+                return $"at offset {log.Tail}: {reply.Status} {reply.Detail}";
+            return log.TryAppend(result.Payload.Span, new Ballot(ulong.MaxValue));
         }
-        var deleted = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
-        if (!replica.Post(new DeleteWanted(onlyIfPromisedBelow, deleted)))
-            return new CommandResult { Status = Status.Unavailable, Detail = $"The replica of chunk {handle} is going away." };
-        if (!await deleted.Task)
-            return new CommandResult { Status = Status.Stale, Detail = $"Chunk {handle} has promised version {onlyIfPromisedBelow} or a higher one." };
-        registry.Remove(handle);
-        services.Logger.ReplicaDeleted(handle);
-        return new CommandResult { Status = Status.Ok };
+        finally
+        {
+            result.Payload.Release();
+        }
+    }
+
+    /// <summary>OK: the replica takes nothing more, and its files are closed or deleted.</summary>
+    private static async Task<CommandResult> AskToGoAsync(Replica replica, ulong onlyIfPromisedBelow, uint onlyIfCommittedBelow, bool keepFiles)
+    {
+        var ended = new TaskCompletionSource<CommandResult>(TaskCreationOptions.RunContinuationsAsynchronously);
+        return replica.Post(new DeleteWanted(onlyIfPromisedBelow, onlyIfCommittedBelow, keepFiles, ended)) ? await ended.Task
+            : new CommandResult { Status = Status.Unavailable, Detail = $"The replica of chunk {replica.Handle} is going away." };
     }
 
     /// <summary>The table that the chunk starts from: from our own replica of the sealed one before, or from a server that has it.</summary>

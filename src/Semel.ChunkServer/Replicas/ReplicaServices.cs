@@ -22,4 +22,8 @@ internal sealed record ReplicaServices(
     Func<ulong> Generation,
     PeerPulse Peers,
     Action<Replica> ReportChanged,
-    SealedTables SealedTables);
+    SealedTables SealedTables)
+{
+    /// <summary>Bounds the writes of replicas that came to rest.</summary>
+    public RestWrites RestWrites { get; } = new();
+}

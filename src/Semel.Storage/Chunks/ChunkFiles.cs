@@ -18,26 +18,37 @@ public sealed class ChunkFiles : IDisposable
 
     private const uint LargestReservation = 8 << 20;
 
+    /// <summary>More than the table of any file's writers takes.</summary>
+    private const int MostBaseBytes = 512 << 20;
+
     private readonly IDisk _disk;
     private readonly IDiskFile _frames;
-    private readonly IDiskFile _metaFile;
-    private ulong _generation;
+    private readonly MetadataSlots _slots;
+    private readonly bool _isCopy;
     private uint _reserved;
+    private bool _hasRemains;       // bytes behind Length
 
-    private ChunkFiles(IDisk disk, IDiskFile frames, IDiskFile metaFile, ChunkMetadata metadata, ulong generation, byte[] baseBytes)
+    private ChunkFiles(IDisk disk, IDiskFile frames, MetadataSlots slots, byte[] baseBytes, bool isCopy)
     {
         _disk = disk;
         _frames = frames;
-        _metaFile = metaFile;
-        _generation = generation;
-        Metadata = metadata;
+        _slots = slots;
+        _isCopy = isCopy;
         BaseBytes = baseBytes;
-        Length = (uint)Math.Min(frames.Length, uint.MaxValue);
+        long length = frames.Length;
+        Length = (uint)Math.Min(length, Metadata.Chunk.Capacity);
+        _hasRemains = length > Length;
         _reserved = Length;
     }
 
     /// <summary>As last written; durable when the write returned.</summary>
-    public ChunkMetadata Metadata { get; private set; }
+    public ChunkMetadata Metadata => _slots.Current;
+
+    /// <summary>Which of the two copies of the metadata could not be read, and why; null: both could. It may have been the newer one.</summary>
+    public string? MetadataFault => _slots.Fault;
+
+    /// <summary>Both copies of the metadata say the same, so that either of them may rot.</summary>
+    public bool IsMetadataDoubled => _slots.Agree;
 
     /// <summary>The chunk's base as it was stored; its CRC32C is <see cref="ChunkMetadata.BaseDigest"/>.</summary>
     public byte[] BaseBytes { get; }
@@ -45,101 +56,145 @@ public sealed class ChunkFiles : IDisposable
     /// <summary>The machine's current boot; compare with the metadata's to learn whether unflushed bytes may be gone.</summary>
     public string BootId => _disk.BootId;
 
-    /// <summary>Length of the frames' file in bytes.</summary>
+    /// <summary>Length of the log's bytes. What the file has behind it counts for nothing, and goes when something is appended.</summary>
     public uint Length { get; private set; }
 
-    /// <summary>Handles of all replicas on the disk, in order.</summary>
-    public static IEnumerable<ChunkHandle> List(IDisk disk)
-    {
-        foreach (string directory in disk.ListDirectories("chunks"))
-        {
-            foreach (string name in disk.ListFiles($"chunks/{directory}"))
-            {
-                if (name.Length == 21 && name.EndsWith(".meta", StringComparison.Ordinal)
-                    && ulong.TryParse(name.AsSpan(0, 16), System.Globalization.NumberStyles.AllowHexSpecifier, null, out ulong value))
-                    yield return new ChunkHandle(value);
-            }
-        }
-    }
+    /// <summary>The file is shorter than what was written or found there: somebody or the disk took bytes away.</summary>
+    public bool IsCutShort => _frames.Length < Length;
+
+    /// <summary>Handles of all replicas on the disk, in order; also of those that cannot be opened.</summary>
+    public static IEnumerable<ChunkHandle> List(IDisk disk) => ChunkNames.List(disk);
 
     /// <summary>There is a replica of the chunk, whether it can be opened or not.</summary>
-    public static bool Exists(IDisk disk, ChunkHandle handle) => disk.FileExists(NameOf(handle, "meta"));
+    public static bool Exists(IDisk disk, ChunkHandle handle) => disk.FileExists(ChunkNames.Of(handle, "meta"));
 
     /// <summary>Makes an empty replica; all of it is durable on return. What an earlier attempt left behind is replaced.</summary>
-    public static async ValueTask<ChunkFiles> CreateAsync(IDisk disk, ChunkDescription chunk, byte[] baseBytes)
+    /// <exception cref="OddFileException">Something lies in its place that is no file.</exception>
+    public static ValueTask<ChunkFiles> CreateAsync(IDisk disk, ChunkDescription chunk, byte[] baseBytes) => CreateAsync(disk, chunk, baseBytes, isCopy: false);
+
+    /// <summary>
+    /// As the other, beside the replica that may be there: it is none before <see cref="InstallAsync"/>, and a start deletes it (<see cref="DeleteCopies"/>).
+    /// </summary>
+    public static ValueTask<ChunkFiles> CreateCopyAsync(IDisk disk, ChunkDescription chunk, byte[] baseBytes) => CreateAsync(disk, chunk, baseBytes, isCopy: true);
+
+    private static async ValueTask<ChunkFiles> CreateAsync(IDisk disk, ChunkDescription chunk, byte[] baseBytes, bool isCopy)
     {
-        string directory = DirectoryOf(chunk.Handle);
+        string suffix = isCopy ? ChunkNames.Copy : "";
+        string directory = ChunkNames.DirectoryOf(chunk.Handle);
         disk.CreateDirectory(directory);
         await FlushParentsAsync(disk);      // also when it was there: whoever made it may not have come so far
-        DeleteFiles(disk, chunk.Handle);
-        var frames = disk.Open(NameOf(chunk.Handle, "chunk"), create: true);
+        DeleteFiles(disk, chunk.Handle, suffix);
+        var frames = disk.Open(ChunkNames.Of(chunk.Handle, "chunk" + suffix), create: true);
         IDiskFile? metaFile = null;
         try
         {
             frames.Reserve(0, Math.Min(FirstReservation, chunk.Capacity));
             if (baseBytes.Length > 0)
             {
-                using var baseFile = disk.Open(NameOf(chunk.Handle, "base"), create: true);
+                using var baseFile = disk.Open(ChunkNames.Of(chunk.Handle, "base" + suffix), create: true);
                 baseFile.Write(0, baseBytes);
                 await baseFile.FlushAsync();
             }
-            string temporary = NameOf(chunk.Handle, "meta.new");
+            string temporary = ChunkNames.Of(chunk.Handle, "meta.new" + suffix);
             metaFile = disk.Open(temporary, create: true);
-            var metadata = new ChunkMetadata(chunk, Ballot.None, Ballot.None, 0, Sealed: false, Crc32C.Compute(baseBytes), disk.BootId);
-            WriteSlot(metaFile, metadata, 1);
-            metaFile.SetLength(ChunkMetadata.SlotStride + ChunkMetadata.SlotSize);
+            MetadataSlots.Fill(metaFile, new ChunkMetadata(chunk, Ballot.None, Ballot.None, 0, Sealed: false, Crc32C.Compute(baseBytes), disk.BootId));
             await metaFile.FlushAsync();
             metaFile.Dispose();
-            disk.Rename(temporary, NameOf(chunk.Handle, "meta"));
-            metaFile = disk.Open(NameOf(chunk.Handle, "meta"), create: false);
+            disk.Rename(temporary, ChunkNames.Of(chunk.Handle, "meta" + suffix));
+            metaFile = disk.Open(ChunkNames.Of(chunk.Handle, "meta" + suffix), create: false);
             await disk.FlushDirectoryAsync(directory);
-            return new ChunkFiles(disk, frames, metaFile, metadata, 1, baseBytes);
+            if (!MetadataSlots.TryRead(metaFile, out var slots, out var fault))
+                throw new IOException($"{ChunkNames.Of(chunk.Handle, "meta" + suffix)} was just written: {fault}");
+            return new ChunkFiles(disk, frames, slots, baseBytes, isCopy);
         }
         catch
         {
             frames.Dispose();
             metaFile?.Dispose();
-            DeleteFiles(disk, chunk.Handle);
+            DeleteFiles(disk, chunk.Handle, suffix);
             throw;
         }
     }
 
-    /// <summary>Opens what <see cref="List"/> named. The fault says which file is wrong and how.</summary>
-    public static bool TryOpen(IDisk disk, ChunkHandle handle, [NotNullWhen(true)] out ChunkFiles? files, [NotNullWhen(false)] out string? fault)
+    /// <summary>
+    /// Closes a copy, all of which is durable, and gives it the replica's names; whatever had them must be closed. Durable on return.
+    /// </summary>
+    /// <remarks>
+    /// After a crash in between the replica has the new frames and perhaps still the old metadata: then it is one that has not heard of its SEAL, or counts as damaged. The frames are
+    /// durable under their name before the metadata that vouches for them is.
+    /// </remarks>
+    /// <exception cref="IOException">It was not put in place, or not wholly. What is there is what a start would find.</exception>
+    public async ValueTask InstallAsync()
+    {
+        Invariant.Holds(_isCopy);
+        Dispose();
+        var handle = Metadata.Chunk.Handle;
+        if (BaseBytes.Length > 0)
+            Rename("base");
+        else
+            _disk.Delete(ChunkNames.Of(handle, "base"));
+        Rename("chunk");
+        await _disk.FlushDirectoryAsync(ChunkNames.DirectoryOf(handle));
+        Rename("meta");
+        await _disk.FlushDirectoryAsync(ChunkNames.DirectoryOf(handle));
+
+        void Rename(string extension) => _disk.Rename(ChunkNames.Of(handle, extension + ChunkNames.Copy), ChunkNames.Of(handle, extension));
+    }
+
+    /// <summary>Deletes the copies that were not finished.</summary>
+    public static void DeleteCopies(IDisk disk)
+    {
+        foreach (string directory in disk.ListDirectories(ChunkNames.Root))
+        {
+            foreach (string name in disk.ListFiles($"{ChunkNames.Root}/{directory}"))
+            {
+                if (name.EndsWith(ChunkNames.Copy, StringComparison.Ordinal))
+                    disk.Delete($"{ChunkNames.Root}/{directory}/{name}");
+            }
+        }
+    }
+
+    /// <summary>Opens what <see cref="List"/> named.</summary>
+    public static bool TryOpen(IDisk disk, ChunkHandle handle, [NotNullWhen(true)] out ChunkFiles? files, [NotNullWhen(false)] out ChunkFault? fault)
     {
         files = null;
         IDiskFile? metaFile = null, frames = null;
+        string name = ChunkNames.Of(handle, "meta");
         try
         {
-            metaFile = disk.Open(NameOf(handle, "meta"), create: false);
-            if (!TryReadNewest(metaFile, out var metadata, out ulong generation, out fault))
-                fault = $"{NameOf(handle, "meta")}: {fault}";
-            else if (metadata.Chunk.Handle != handle)
-                fault = $"{NameOf(handle, "meta")} belongs to chunk {metadata.Chunk.Handle}";
-            else if (!disk.FileExists(NameOf(handle, "chunk")))
-                fault = $"{NameOf(handle, "chunk")} is missing";
-            else if (!TryReadBase(disk, handle, metadata.BaseDigest, out byte[]? baseBytes, out fault))
-                fault = $"{NameOf(handle, "base")}: {fault}";
+            metaFile = disk.Open(name, create: false);
+            if (!MetadataSlots.TryRead(metaFile, out var slots, out fault))
+                fault = fault with { Message = $"{name}: {fault.Message}" };
+            else if (slots.Current.Chunk.Handle != handle)
+                fault = Unreadable($"{name} belongs to chunk {slots.Current.Chunk.Handle}");
+            else if (!TryReadBase(disk, handle, slots.Current.BaseDigest, out byte[]? baseBytes, out string? problem))
+                fault = Unreadable($"{ChunkNames.Of(handle, "base")}: {problem}");
             else
             {
-                frames = disk.Open(NameOf(handle, "chunk"), create: false);
-                if (frames.Length > metadata.Chunk.Capacity)
-                    fault = $"{NameOf(handle, "chunk")} has {frames.Length} bytes, its capacity is {metadata.Chunk.Capacity}";
-                else
-                {
-                    files = new ChunkFiles(disk, frames, metaFile, metadata, generation, baseBytes);
-                    return true;
-                }
+                name = ChunkNames.Of(handle, "chunk");
+                frames = disk.Open(name, create: false);
+                files = new ChunkFiles(disk, frames, slots, baseBytes, isCopy: false);
+                return true;
             }
+        }
+        catch (FileNotFoundException)
+        {
+            fault = Unreadable($"{name} is missing");
+        }
+        catch (OddFileException e)
+        {
+            fault = Unreadable(e.Message);
         }
         catch (IOException e)
         {
-            fault = e.Message;
+            fault = new ChunkFault(ChunkFaultKind.DiskFailed, e.Message);
         }
         metaFile?.Dispose();
         frames?.Dispose();
         return false;
     }
+
+    private static ChunkFault Unreadable(string message) => new(ChunkFaultKind.Unreadable, message);
 
     /// <summary>
     /// Deletes what a loss of power left of a replica that was being made: before the last flush, names become durable in any order. It has seen no view, so nobody
@@ -149,13 +204,13 @@ public sealed class ChunkFiles : IDisposable
     {
         try
         {
-            using (var metaFile = disk.Open(NameOf(handle, "meta"), create: false))
+            using (var metaFile = disk.Open(ChunkNames.Of(handle, "meta"), create: false))
             {
-                if (!TryReadNewest(metaFile, out var metadata, out _, out _) || metadata.Chunk.Handle != handle
-                    || metadata.Promised != Ballot.None || metadata.LastView != Ballot.None)
+                if (!MetadataSlots.TryRead(metaFile, out var slots, out _) || slots.Current.Chunk.Handle != handle || slots.Fault is not null
+                    || slots.Current.Promised != Ballot.None || slots.Current.LastView != Ballot.None)
                     return false;
             }
-            DeleteFiles(disk, handle);
+            DeleteFiles(disk, handle, "");
             return true;
         }
         catch (IOException)
@@ -173,6 +228,8 @@ public sealed class ChunkFiles : IDisposable
     {
         uint end = Length + (uint)bytes.Length;
         Invariant.Holds(end <= Metadata.Chunk.Capacity);
+        if (_hasRemains)
+            Cut(Length);
         if (end > _reserved)
         {
             uint step = Math.Clamp(Length, FirstReservation, LargestReservation);
@@ -197,7 +254,18 @@ public sealed class ChunkFiles : IDisposable
     public void Cut(uint length)
     {
         Invariant.Holds(length <= Length);
+        Invariant.Holds(length >= Metadata.Durable || length == Length);    // or a crash would make a sound replica look damaged
         _frames.SetLength(length);
+        Length = length;
+        _reserved = length;
+        _hasRemains = false;
+    }
+
+    /// <summary>From now on the log ends here. The bytes behind stay in the file until something is appended: they may be all that is left of some records.</summary>
+    public void SetAside(uint length)
+    {
+        Invariant.Holds(length <= Length);
+        _hasRemains |= length < Length;
         Length = length;
         _reserved = length;
     }
@@ -216,7 +284,7 @@ public sealed class ChunkFiles : IDisposable
     public async ValueTask MakeDurableAsync(uint provenTo)
     {
         await FlushParentsAsync(_disk);
-        await _disk.FlushDirectoryAsync(DirectoryOf(Metadata.Chunk.Handle));
+        await _disk.FlushDirectoryAsync(ChunkNames.DirectoryOf(Metadata.Chunk.Handle));
         var block = new byte[Math.Min(1 << 20, Length - Math.Min(provenTo, Length))];
         for (uint at = provenTo; at < Length; at += (uint)block.Length)
         {
@@ -230,7 +298,7 @@ public sealed class ChunkFiles : IDisposable
     public async ValueTask FlushAllAsync()
     {
         await _frames.FlushAsync();
-        await _metaFile.FlushAsync();
+        await _slots.FlushAsync();
     }
 
     /// <summary>Durable on return.</summary>
@@ -239,97 +307,84 @@ public sealed class ChunkFiles : IDisposable
     /// <param name="committed"></param>
     /// <param name="isSealed"></param>
     /// <param name="bootId">Null: the machine's current boot. A replica that may have forgotten something keeps the one that says so.</param>
-    public async ValueTask WriteMetadataAsync(Ballot promised, Ballot lastView, uint committed, bool isSealed, string? bootId = null)
-    {
-        var metadata = Metadata with { Promised = promised, LastView = lastView, Committed = committed, Sealed = isSealed, BootId = bootId ?? _disk.BootId };
-        WriteSlot(_metaFile, metadata, _generation + 1);
-        _generation++;
-        await _metaFile.FlushAsync();
-        Metadata = metadata;
-    }
+    /// <param name="durable">Frames below it were flushed; 0: not known.</param>
+    /// <param name="both">See <see cref="IsMetadataDoubled"/>.</param>
+    public ValueTask WriteMetadataAsync(
+        Ballot promised, Ballot lastView, uint committed, bool isSealed, string? bootId = null, uint durable = 0, bool both = false) =>
+        _slots.WriteAsync(
+            Metadata with
+            {
+                Promised = promised,
+                LastView = lastView,
+                Committed = committed,
+                Sealed = isSealed,
+                BootId = bootId ?? _disk.BootId,
+                Durable = durable,
+            },
+            both);
+
+    /// <summary>
+    /// Before frames are cut that were flushed: without this they would be missed after a crash. Durable on return. Nothing else of the metadata changes.
+    /// </summary>
+    /// <param name="durable">What is known to be durable from now on.</param>
+    /// <param name="bootId">Null: it stays.</param>
+    public ValueTask LowerDurableAsync(uint durable, string? bootId = null) =>
+        durable >= Metadata.Durable && (bootId ?? Metadata.BootId) == Metadata.BootId ? ValueTask.CompletedTask
+            : _slots.WriteAsync(Metadata with { Durable = Math.Min(durable, Metadata.Durable), BootId = bootId ?? Metadata.BootId }, both: false);
 
     /// <summary>Closes and deletes. What is left after a crash in between is no replica any more.</summary>
     public async ValueTask DeleteAsync()
     {
         Dispose();
-        _disk.Delete(NameOf(Metadata.Chunk.Handle, "meta"));
-        await _disk.FlushDirectoryAsync(DirectoryOf(Metadata.Chunk.Handle));
-        DeleteFiles(_disk, Metadata.Chunk.Handle);
+        string suffix = _isCopy ? ChunkNames.Copy : "";
+        _disk.Delete(ChunkNames.Of(Metadata.Chunk.Handle, "meta" + suffix));
+        await _disk.FlushDirectoryAsync(ChunkNames.DirectoryOf(Metadata.Chunk.Handle));
+        DeleteFiles(_disk, Metadata.Chunk.Handle, suffix);
     }
 
     public void Dispose()
     {
         _frames.Dispose();
-        _metaFile.Dispose();
+        _slots.Dispose();
     }
 
     private static async ValueTask FlushParentsAsync(IDisk disk)
     {
-        await disk.FlushDirectoryAsync("chunks");
+        await disk.FlushDirectoryAsync(ChunkNames.Root);
         await disk.FlushDirectoryAsync("");
     }
 
-    private static string DirectoryOf(ChunkHandle handle) => $"chunks/{handle.ToString().AsSpan(14)}";
-
-    private static string NameOf(ChunkHandle handle, string extension) => $"{DirectoryOf(handle)}/{handle}.{extension}";
-
-    private static void DeleteFiles(IDisk disk, ChunkHandle handle)
+    private static void DeleteFiles(IDisk disk, ChunkHandle handle, string suffix)
     {
         foreach (string extension in (ReadOnlySpan<string>)["meta", "meta.new", "chunk", "base"])
-            disk.Delete(NameOf(handle, extension));
-    }
-
-    /// <summary>Slots alternate, so the generation after the newest valid one never lands on it.</summary>
-    private static void WriteSlot(IDiskFile file, ChunkMetadata metadata, ulong generation)
-    {
-        Span<byte> slot = stackalloc byte[ChunkMetadata.SlotSize];
-        metadata.Write(slot, generation);
-        file.Write((long)(generation % 2) * ChunkMetadata.SlotStride, slot);
-    }
-
-    private static bool TryReadNewest(
-        IDiskFile file, [NotNullWhen(true)] out ChunkMetadata? newest, out ulong generation, [NotNullWhen(false)] out string? fault)
-    {
-        newest = null;
-        generation = 0;
-        fault = null;
-        Span<byte> slot = stackalloc byte[ChunkMetadata.SlotSize];
-        for (int i = 0; i < 2; i++)
-        {
-            int read = file.Read(i * ChunkMetadata.SlotStride, slot);
-            if (!ChunkMetadata.TryRead(slot[..read], out var metadata, out ulong found, out string? problem))
-                fault = fault is null ? $"slot {i}: {problem}" : $"{fault}; slot {i}: {problem}";
-            else if (newest is null || found > generation)
-                (newest, generation) = (metadata, found);
-        }
-        if (newest is null)
-        {
-            fault ??= "no valid slot";
-            return false;
-        }
-        fault = null;
-        return true;
+            disk.Delete(ChunkNames.Of(handle, extension + suffix));
     }
 
     private static bool TryReadBase(
         IDisk disk, ChunkHandle handle, uint digest, [NotNullWhen(true)] out byte[]? bytes, [NotNullWhen(false)] out string? fault)
     {
-        bytes = [];
+        byte[] content = [];
         fault = null;
-        string name = NameOf(handle, "base");
-        if (disk.FileExists(name))
+        try
         {
-            using var file = disk.Open(name, create: false);
-            bytes = new byte[file.Length];
-            int read = file.Read(0, bytes);
-            if (read != bytes.Length)
-                fault = $"only {read} of {bytes.Length} bytes could be read";
+            using var file = disk.Open(ChunkNames.Of(handle, "base"), create: false);
+            if (file.Length > MostBaseBytes)
+                fault = $"it has {file.Length} bytes";
+            else
+            {
+                content = new byte[file.Length];
+                int read = file.Read(0, content);
+                if (read != content.Length)
+                    fault = $"only {read} of {content.Length} bytes could be read";
+            }
         }
-        if (fault is null && Crc32C.Compute(bytes) != digest)
-            fault = $"the digest is {Crc32C.Compute(bytes):x8}, the metadata says {digest:x8}";
-        if (fault is null)
-            return true;
-        bytes = null;
-        return false;
+        catch (FileNotFoundException)
+        {
+            // An empty one.
+        }
+        if (fault is null && Crc32C.Compute(content) != digest)
+            fault = $"the digest is {Crc32C.Compute(content):x8}, the metadata says {digest:x8}";
+        bytes = fault is null ? content : null;
+        return fault is null;
     }
 }

@@ -14,7 +14,8 @@ public sealed record ChunkDescription(ChunkHandle Handle, FileId File, ulong Ind
 
 /// <summary>
 /// What a replica must remember besides its frames, in a slot of 128 bytes. The file <c>HANDLE.meta</c> has two slots, at 0 and at
-/// <see cref="SlotStride"/>; a write goes to the one that does not hold the newest valid copy, so that a torn write loses nothing.
+/// <see cref="SlotStride"/>; a write goes to the one that does not hold the newest valid copy, so that a torn write loses nothing. When a replica has come to rest, both slots
+/// say the same, so that a rotten one loses nothing either.
 /// <code>
 /// off size
 ///   0    4  CRC32C of bytes 4..127
@@ -33,7 +34,7 @@ public sealed record ChunkDescription(ChunkHandle Handle, FileId File, ulong Ind
 ///  64    4  committed watermark (a hint: never too high)
 ///  68    4  digest of the base
 ///  72   36  boot id of the machine up to which the replica has forgotten nothing, or "distrusted"; ASCII, zero-filled
-/// 108    4  zero
+/// 108    4  durable: frames below were flushed before this was written; 0: not known
 /// 112    8  creation id; 0: not known
 /// 120    8  zero
 /// </code>
@@ -46,6 +47,11 @@ public sealed record ChunkMetadata(
     public const ushort Magic = 0x4D53;
     public const ushort FormatVersion = 1;
     private const int BootIdBytes = 36;
+
+    /// <summary>
+    /// Frames below it were flushed before this was written, committed or not. Should they not be there any more, the disk has lost them: no torn write looks like that. 0: not known.
+    /// </summary>
+    public uint Durable { get; init; }
 
     /// <summary>Stands where the boot id stands, and is the id of no boot: the replica may lack what it voted for, whatever its durability.</summary>
     public const string Distrusted = "distrusted";
@@ -70,8 +76,15 @@ public sealed record ChunkMetadata(
         var bootId = slot.Slice(72, BootIdBytes);
         Encoding.ASCII.GetBytes(BootId.AsSpan(0, Math.Min(BootId.Length, BootIdBytes)), bootId);
         BinaryPrimitives.WriteUInt64LittleEndian(slot[112..], Chunk.CreationId);
+        BinaryPrimitives.WriteUInt32LittleEndian(slot[108..], Durable);
         BinaryPrimitives.WriteUInt32LittleEndian(slot, Crc32C.Compute(slot[4..]));
     }
+
+    /// <summary>It is whole, and of a format that only a newer version knows.</summary>
+    public static bool IsNewer(ReadOnlySpan<byte> slot) => slot.Length >= SlotSize
+        && BinaryPrimitives.ReadUInt16LittleEndian(slot[4..]) == Magic
+        && BinaryPrimitives.ReadUInt16LittleEndian(slot[6..]) > FormatVersion
+        && BinaryPrimitives.ReadUInt32LittleEndian(slot) == Crc32C.Compute(slot[4..SlotSize]);
 
     public static bool TryRead(
         ReadOnlySpan<byte> slot,
@@ -110,7 +123,10 @@ public sealed record ChunkMetadata(
             BinaryPrimitives.ReadUInt32LittleEndian(slot[64..]),
             slot[45] == 1,
             BinaryPrimitives.ReadUInt32LittleEndian(slot[68..]),
-            Encoding.ASCII.GetString(slot.Slice(72, BootIdBytes)).TrimEnd('\0'));
+            Encoding.ASCII.GetString(slot.Slice(72, BootIdBytes)).TrimEnd('\0'))
+        {
+            Durable = BinaryPrimitives.ReadUInt32LittleEndian(slot[108..]),
+        };
         return true;
     }
 }

@@ -31,12 +31,17 @@ public interface IDisk
 
     /// <summary>Opens for reading and writing; with <paramref name="create"/> makes a new file and fails if the name exists.</summary>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="OddFileException">Something else is there. It was not touched, and nobody waited for it.</exception>
     IDiskFile Open(string name, bool create);
 
-    /// <summary>Replaces the target if there is one; atomic. A file that is open under one of the names must be closed before.</summary>
+    /// <summary>
+    /// Replaces the target if there is one; atomic. A file that is open under one of the names must be closed before. Moves whatever has the name, be it a file or not.
+    /// </summary>
+    /// <exception cref="OddFileException">The target is a directory.</exception>
     void Rename(string from, string to);
 
     /// <summary>No error if there is no such file. What has it open may go on or fail.</summary>
+    /// <exception cref="OddFileException">It is a directory.</exception>
     void Delete(string name);
 
     /// <summary>Makes names created, renamed and deleted in the directory durable.</summary>
@@ -88,6 +93,9 @@ public interface IDiskFile : IDisposable
 
 /// <summary>The device has no space left (ENOSPC, EDQUOT).</summary>
 public sealed class DiskFullException(string message, Exception? inner = null) : IOException(message, inner);
+
+/// <summary>What has the name is no file: a directory, a pipe, a socket, a device, or a link to nowhere. The message says which, and what to do.</summary>
+public sealed class OddFileException(string message, Exception? inner = null) : IOException(message, inner);
 
 /// <summary>Another process holds the tree.</summary>
 public sealed class DirectoryInUseException(string message, Exception? inner = null) : IOException(message, inner);

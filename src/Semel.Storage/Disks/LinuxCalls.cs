@@ -12,6 +12,13 @@ internal static partial class LinuxCalls
     private const int DontNeed = 4;          // POSIX_FADV_DONTNEED
     private const int DontCache = 0x80;      // RWF_DONTCACHE, Linux 6.14
 
+    private const int AtWorkingDirectory = -100;    // AT_FDCWD
+    private const int AskForKind = 1;               // STATX_TYPE
+    private const int StatxBytes = 256;
+    private const int StatxMode = 28;               // u16, the same on all processors
+    private const int KindBits = 0xF000;            // S_IFMT
+
+    private const int NoSuchEntry = 2;       // ENOENT
     private const int Interrupted = 4;       // EINTR
     private const int NoSuchCall = 38;       // ENOSYS
     private const int NotSupported = 95;     // EOPNOTSUPP
@@ -67,6 +74,42 @@ internal static partial class LinuxCalls
     /// <summary>Clean pages of the range leave the page cache. A hint, so a failure is none.</summary>
     public static void WillNotNeed(SafeFileHandle file, long offset, long length) => _ = posix_fadvise(file, offset, length, DontNeed);
 
+    /// <summary>Renames whatever has the name.</summary>
+    public static void Rename(string from, string to)
+    {
+        while (rename(from, to) != 0)
+        {
+            if (Marshal.GetLastPInvokeError() == NoSuchEntry)
+                throw new FileNotFoundException($"There is no {from}, or no directory for {to}.", from);
+            ThrowUnlessInterrupted($"Renaming {from} to {to}");
+        }
+    }
+
+    /// <summary>What the name leads to, if it is there and is no file; without opening it. Null: it is a file, or nobody can tell.</summary>
+    public static unsafe string? OddKindOf(string path)
+    {
+        byte* status = stackalloc byte[StatxBytes];
+        try
+        {
+            if (statx(AtWorkingDirectory, path, 0, AskForKind, status) != 0)
+                return null;        // whoever opens it will learn why
+        }
+        catch (EntryPointNotFoundException)
+        {
+            return null;            // a C library without the call
+        }
+        return (*(ushort*)(status + StatxMode) & KindBits) switch
+        {
+            0x8000 => null,
+            0x1000 => "a named pipe",
+            0x2000 => "a character device",
+            0x4000 => "a directory",
+            0x6000 => "a block device",
+            0xC000 => "a socket",
+            _ => "something unknown",
+        };
+    }
+
     /// <summary>Makes the names in the directory durable.</summary>
     public static void FlushDirectory(string path)
     {
@@ -101,6 +144,12 @@ internal static partial class LinuxCalls
 
     [LibraryImport("libc", SetLastError = true)]
     private static unsafe partial nint pwritev2(SafeFileHandle file, IoVector* vectors, int count, long offset, int flags);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int rename(string from, string to);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static unsafe partial int statx(int directory, string path, int flags, uint mask, byte* status);
 
     [LibraryImport("libc")]
     private static partial int posix_fadvise(SafeFileHandle file, long offset, long length, int advice);

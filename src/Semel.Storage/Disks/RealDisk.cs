@@ -54,9 +54,15 @@ public sealed class RealDisk : IDisk
     public void Rename(string from, string to)
     {
         string path = Resolve(from);
+        string target = Resolve(to);
         try
         {
-            File.Move(path, Resolve(to), overwrite: true);
+            if (OperatingSystem.IsLinux())
+                LinuxCalls.Rename(path, target);        // the base library asks first whether it is a file
+            else if (Directory.Exists(path))
+                Directory.Move(path, target);
+            else
+                File.Move(path, target, overwrite: true);
         }
         catch (Exception e) when (DiskErrors.Translate(e, path) is { } translated)
         {
@@ -119,6 +125,9 @@ public sealed class RealDisk : IDisk
     {
         try
         {
+            // Before it is opened: a pipe or a device might wait for somebody.
+            if (mode == FileMode.Open && OperatingSystem.IsLinux() && LinuxCalls.OddKindOf(path) is { } kind)
+                throw DiskErrors.Odd(path, kind);
             return File.OpenHandle(path, mode, FileAccess.ReadWrite, share);
         }
         catch (DirectoryNotFoundException e) when (mode == FileMode.Open)

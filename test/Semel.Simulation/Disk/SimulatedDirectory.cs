@@ -20,6 +20,14 @@ internal sealed class SimulatedDirectory
         _pending.Add([new Change(name, null, directory)]);
     }
 
+    /// <summary>Each of the two ends becomes durable alone, as with a file that moves to another directory.</summary>
+    public void MoveDirectory(string name, SimulatedDirectory target, string newName)
+    {
+        target.AddDirectory(newName, Directories[name]);
+        Directories.Remove(name);
+        _pending.Add([new Change(name, null, null) { IsDirectory = true }]);
+    }
+
     /// <summary>All of these become durable together or not at all.</summary>
     public void SetFiles(params ReadOnlySpan<(string Name, SimulatedInode? File)> entries)
     {
@@ -76,6 +84,8 @@ internal sealed class SimulatedDirectory
         {
             if (change.Directory is not null)
                 _mediumDirectories.Add(change.Name);
+            else if (change.IsDirectory)
+                _mediumDirectories.Remove(change.Name);
             else if (change.File is not null)
                 _medium[change.Name] = change.File;
             else
@@ -89,5 +99,9 @@ internal sealed class SimulatedDirectory
         _flushed += count;
     }
 
-    private readonly record struct Change(string Name, SimulatedInode? File, SimulatedDirectory? Directory);
+    private readonly record struct Change(string Name, SimulatedInode? File, SimulatedDirectory? Directory)
+    {
+        /// <summary>Without a file and a directory: which of the two goes.</summary>
+        public bool IsDirectory { get; init; }
+    }
 }

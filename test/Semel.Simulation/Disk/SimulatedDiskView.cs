@@ -25,7 +25,7 @@ internal sealed class SimulatedDiskView(SimulatedDisk disk, SimulatedProcess pro
     public IDiskFile Open(string name, bool create)
     {
         if (!create)
-            return new File(disk, process, name, disk.Find(name) ?? throw new FileNotFoundException($"There is no file {name}.", name));
+            return new File(disk, process, name, disk.Find(name) ?? throw NoFile(name));
         var (directory, leaf) = disk.Parent(name);
         if (directory.Files.ContainsKey(leaf))
             throw new IOException($"File {name} exists already.");
@@ -43,7 +43,14 @@ internal sealed class SimulatedDiskView(SimulatedDisk disk, SimulatedProcess pro
             return;
         var (source, oldLeaf) = disk.Parent(from);
         var (target, newLeaf) = disk.Parent(to);
-        var file = source.Files.GetValueOrDefault(oldLeaf) ?? throw new FileNotFoundException($"There is no file {from}.", from);
+        if (target.Directories.ContainsKey(newLeaf))
+            throw NoFile(to);
+        if (source.Directories.ContainsKey(oldLeaf))
+        {
+            source.MoveDirectory(oldLeaf, target, newLeaf);
+            return;
+        }
+        var file = source.Files.GetValueOrDefault(oldLeaf) ?? throw NoFile(from);
         if (source == target)
         {
             source.SetFiles((oldLeaf, null), (newLeaf, file));
@@ -57,6 +64,8 @@ internal sealed class SimulatedDiskView(SimulatedDisk disk, SimulatedProcess pro
 
     public void Delete(string name)
     {
+        if (disk.Directory(name) is not null)
+            throw NoFile(name);
         if (!process.MayAct() || disk.Find(name) is null)
             return;
         var (directory, leaf) = disk.Parent(name);
@@ -74,6 +83,9 @@ internal sealed class SimulatedDiskView(SimulatedDisk disk, SimulatedProcess pro
         disk.Lock(name, process);
         return new Held(disk, process, name);
     }
+
+    private IOException NoFile(string name) => disk.Directory(name) is null ? new FileNotFoundException($"There is no file {name}.", name)
+        : new OddFileException($"{name} is a directory.");
 
     private sealed class Held(SimulatedDisk disk, SimulatedProcess process, string name) : IDisposable
     {

@@ -11,6 +11,7 @@ internal static class Catalogue
     private const string FrameServer = "src/Semel.ChunkServer/Reading/FrameServer.cs";
     private const string ReplicaMaker = "src/Semel.ChunkServer/Replicas/ReplicaMaker.cs";
     private const string ChunkServerNode = "src/Semel.ChunkServer/ChunkServerNode.cs";
+    private const string MetadataSlots = "src/Semel.Storage/Chunks/MetadataSlots.cs";
     private const string ChunkFiles = "src/Semel.Storage/Chunks/ChunkFiles.cs";
     private const string FrameReader = "src/Semel.Protocol/Frames/FrameReader.cs";
     private const string ViewChanges = "src/Semel.Master/Views/ViewChanges.cs";
@@ -21,14 +22,16 @@ internal static class Catalogue
     /// <summary>The table's own checks, which would stop the server before anything could go wrong outside of it.</summary>
     private static readonly Edit TrustingTable = new(WriterTable,
         """
-                        Invariant.Holds(known && entry!.Epoch == frame.Epoch);
-                        Invariant.Holds(frame.FirstSequence == entry!.LastSequence + 1);
-                        entry.Add(
+                    if (!known || entry!.Epoch != frame.Epoch)
+                        return $"writer {frame.Writer} has not begun epoch {frame.Epoch}";
+                    if (frame.FirstSequence != entry!.LastSequence + 1)
+                        return $"writer {frame.Writer} has {entry.LastSequence} records, and this begins with number {frame.FirstSequence}";
+                    entry.Add(
         """,
         """
-                        if (!known)
-                            (_writers[frame.Writer] = entry = new WriterEntry()).Begin(frame.Epoch, frame.TimeMs, frame.Offset);
-                        entry!.Add(
+                    if (!known)
+                        (_writers[frame.Writer] = entry = new WriterEntry()).Begin(frame.Epoch, frame.TimeMs, frame.Offset);
+                    entry!.Add(
         """);
 
     public static readonly PlantedBug[] All =
@@ -138,36 +141,36 @@ internal static class Catalogue
             new Edit(Replica, "        if (InMemory)\n        {\n            Held = Log.Files.Length;", "        {\n            Held = Log.Files.Length;")),
 
         new("scan-is-durable", "What a scan found is flushed before the first vote",
-            new Edit(Replica, "await Log.Files.MakeDurableAsync(Committed);", "await ValueTask.CompletedTask;"))
+            new Edit(Replica, "await Log.Files.MakeDurableAsync(provenTo: Math.Min(Math.Max(InMemory ? 0 : Committed, Log.Files.Metadata.Durable), Log.Tail));", "await ValueTask.CompletedTask;"))
         {
             Circumstances = ["--faults", "KillServer,KillServerInStep,PowerFailServer,PowerFailAll", "--fault-count", "30", "--flush-ms", "60"],
         },
 
         new("view-not-flushed", "The frames of a new view are durable before its vote",
             new Edit(Replica,
-                "        await Log.Files.FlushAsync();\n        Held = Log.Tail;\n        await RememberAsync(ballot, ballot);\n        (_lastView, _suspect, _heardCommitted)",
-                "        Held = Log.Tail;\n        await RememberAsync(ballot, ballot);\n        (_lastView, _suspect, _heardCommitted)"))
+                "        await Log.Files.FlushAsync();\n        ThrowIfCutShort();\n        Held = Log.Tail;\n        Log.WasAdopted();\n",
+                "        ThrowIfCutShort();\n        Held = Log.Tail;\n        Log.WasAdopted();\n"))
         {
             Circumstances = ["--master", "harsh", "--faults", "CutBothWays,PowerFailServer,PowerFailAll,Isolate", "--fault-count", "30", "--flush-ms", "20"],
         },
 
         new("meta-slot-overwritten", "Metadata is never written over its newest valid copy",
-            new Edit(ChunkFiles, "file.Write((long)(generation % 2) * ChunkMetadata.SlotStride, slot);", "file.Write((long)Math.Min(generation, 1) * ChunkMetadata.SlotStride, slot);"))
+            new Edit(MetadataSlots, "file.Write((long)(generation % 2) * ChunkMetadata.SlotStride, slot);", "file.Write((long)Math.Min(generation, 1) * ChunkMetadata.SlotStride, slot);"))
         {
             Circumstances = ["--faults", "PowerFailServer,PowerFailServerInStep,PowerFailAll", "--fault-count", "40", "--flush-ms", "20"],
         },
 
         new("name-not-flushed", "A new replica's name is durable before the master hears of it",
-            new Edit(ChunkFiles, "            await disk.FlushDirectoryAsync(directory);\n            return new ChunkFiles(", "            return new ChunkFiles(")),
+            new Edit(ChunkFiles, "            await disk.FlushDirectoryAsync(directory);\n            if (!MetadataSlots", "            if (!MetadataSlots")),
 
         new("suspect-forgets", "Who may have forgotten votes remembers that through restarts",
-            new Edit(Replica, "await RememberAsync(_promised, _lastView, _suspect ? Log.Files.Metadata.BootId : null);\n            ReportChange();", "await RememberAsync(_promised, _lastView);\n            ReportChange();"))
+            new Edit(Replica, "await RememberAsync(_promised, _lastView, BootIdAsItIs);\n            _rest.Changed();", "await RememberAsync(_promised, _lastView);\n            _rest.Changed();"))
         {
             Circumstances = ["--durability", "memory", "--faults", "PowerFailServer,PowerFailAll,KillServer,RestartServer", "--fault-count", "40"],
         },
 
         new("damage-forgotten", "A replica that lost something knows it also after a restart",
-            new Edit(Replica, "Math.Max(Committed, Log.CommittedHint), IsSealed, bootId);", "Committed, IsSealed, bootId);"))
+            new Edit(Replica, "Math.Max(Committed, Log.CommittedHint), IsSealed, bootId, Log.Durable, both);", "Committed, IsSealed, bootId, Math.Min(Log.Durable, Log.Tail), both);"))
         {
             Circumstances = ["--master", "real", "--durability", "group", "--faults", "Rot,KillServer,RestartServer,Isolate", "--fault-count", "50"],
         },
@@ -205,8 +208,8 @@ internal static class Catalogue
 
         new("clone-of-a-part", "A copy counts when it has all of the sealed chunk",
             new Edit(ReplicaMaker,
-                "if (reply.Status != ReadStatus.ReadOk || result.Payload.Length == 0)\n",
-                "if (reply.Status == ReadStatus.ReadOk && result.Payload.Length == 0)\n                        break;\n                    if (reply.Status != ReadStatus.ReadOk)\n"),
+                "    return (null, $\"{source.Address}: {problem}\");",
+                "{\n                    if (problem.Length == 0)\n                        return (null, problem);\n                    break;\n                }"),
             new Edit(ReplicaMaker, "if (log.Tail != clone.Length || !log.EndsInSeal)", "if (log.Tail > clone.Length)")),
 
         new("reserve-not-logged", "A version is logged before anybody promises it",

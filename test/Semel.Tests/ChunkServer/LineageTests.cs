@@ -54,7 +54,7 @@ public class LineageTests
     {
         var lineage = new Lineage();
         foreach (var (version, start) in stretches)
-            lineage.Extend(B(version), start);
+            Assert.True(lineage.TryExtend(B(version), start));
         return lineage;
     }
 }

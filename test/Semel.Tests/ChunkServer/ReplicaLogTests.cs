@@ -209,8 +209,8 @@ public sealed class ReplicaLogTests : IDisposable
 
     private ReplicaLog Scan(out string? cut)
     {
-        Assert.True(ChunkFiles.TryOpen(_disk, Chunk.Handle, out var files, out string? fault), fault);
-        Assert.True(ReplicaLog.TryScan(files, out var log, out cut, out fault), fault);
+        Assert.True(ChunkFiles.TryOpen(_disk, Chunk.Handle, out var files, out var fault), $"{fault}");
+        Assert.True(ReplicaLog.TryScan(files, out var log, out cut, out string? problem), problem);
         return log;
     }
 }

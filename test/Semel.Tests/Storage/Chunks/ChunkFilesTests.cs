@@ -24,7 +24,7 @@ public sealed class ChunkFilesTests : IDisposable
         }
 
         Assert.Equal([Chunk.Handle], ChunkFiles.List(_disk));
-        Assert.True(ChunkFiles.TryOpen(_disk, Chunk.Handle, out var files, out string? fault), fault);
+        Assert.True(ChunkFiles.TryOpen(_disk, Chunk.Handle, out var files, out var fault), $"{fault}");
         Assert.Equal(Chunk, files.Metadata.Chunk);
         Assert.Equal([1, 2, 3], files.BaseBytes);
         files.Dispose();
@@ -41,11 +41,11 @@ public sealed class ChunkFilesTests : IDisposable
         using (var meta = _disk.Open("chunks/ef/0000000000abcdef.meta", create: false))
             meta.Write(ChunkMetadata.SlotStride + 50, [0xff]);
 
-        Assert.True(ChunkFiles.TryOpen(_disk, Chunk.Handle, out var reopened, out string? fault), fault);
+        Assert.True(ChunkFiles.TryOpen(_disk, Chunk.Handle, out var reopened, out var fault), $"{fault}");
         Assert.Equal(Ballot.OfVersion(3), reopened.Metadata.Promised);
         await reopened.WriteMetadataAsync(Ballot.OfVersion(9), Ballot.OfVersion(9), 128, isSealed: false);
         reopened.Dispose();
-        Assert.True(ChunkFiles.TryOpen(_disk, Chunk.Handle, out var again, out fault), fault);
+        Assert.True(ChunkFiles.TryOpen(_disk, Chunk.Handle, out var again, out fault), $"{fault}");
         Assert.Equal(Ballot.OfVersion(9), again.Metadata.Promised);
         again.Dispose();
     }
@@ -76,8 +76,8 @@ public sealed class ChunkFilesTests : IDisposable
         using (var file = _disk.Open("chunks/ef/0000000000abcdef.base", create: false))
             file.Write(1, [9]);
 
-        Assert.False(ChunkFiles.TryOpen(_disk, Chunk.Handle, out _, out string? fault));
-        Assert.Contains("digest", fault);
+        Assert.False(ChunkFiles.TryOpen(_disk, Chunk.Handle, out _, out var fault));
+        Assert.Contains("digest", fault.Message);
     }
 
     [Fact]
