@@ -59,6 +59,17 @@ internal sealed class SimulatedDisk
         Find(name)?.Flip(offset, mask);
     }
 
+    /// <summary>Somebody or the disk takes the end of a file away, also under a process that has it open.</summary>
+    public void CutShort(string name, long length)
+    {
+        World.Mark("cut short", length);
+        World.Tell(_name, $"{name} is cut to {length} bytes");
+        if (Find(name) is not { } file)
+            return;
+        file.SetLength(length);
+        file.Flushed(file.FlushMark());
+    }
+
     /// <summary>All files as they are now.</summary>
     public IReadOnlyList<(string Name, byte[] Bytes)> Backup() => [.. AllFiles().Select(name => (name, ReadAll(name)))];
 

@@ -74,6 +74,126 @@ public sealed class ReplicaLogTests : IDisposable
     }
 
     [Fact]
+    public async Task Whatever_bit_of_the_last_durable_frame_rots_it_is_damage_and_its_bytes_stay()
+    {
+        var whole = new LogBuilder(Chunk.Handle).Init(1, 1, First);
+        uint good = whole.Tail;
+        byte[] frames = whole.Data(1, 1, 1, First, 0, "last").Bytes;
+        for (int bit = (int)good * 8; bit < frames.Length * 8; bit++)
+        {
+            byte[] rotten = [.. frames];
+            rotten[bit / 8] ^= (byte)(1 << bit % 8);
+            await WriteAsync(rotten, durable: (uint)frames.Length);
+
+            using var files = Scan(out _, out var log);
+
+            Assert.True(log.IsDamaged, $"bit {bit}");
+            Assert.Equal((good, (uint)frames.Length), (log.Tail, log.OnceHeld));
+            Assert.Equal(rotten, ReadFile());
+        }
+    }
+
+    [Fact]
+    public async Task At_whatever_length_the_durable_frames_are_cut_off_it_is_damage()
+    {
+        var whole = new LogBuilder(Chunk.Handle).Init(1, 1, First);
+        byte[] frames = whole.Data(1, 1, 1, First, 0, "last").Bytes;
+        for (int length = 0; length < frames.Length; length++)
+        {
+            await WriteAsync(frames[..length], durable: (uint)frames.Length);
+
+            using var files = Scan(out _, out var log);
+
+            Assert.True(log.IsDamaged, $"cut to {length}");
+        }
+    }
+
+    [Fact]
+    public async Task Behind_the_durable_frames_a_torn_tail_is_cut_as_ever()
+    {
+        var whole = new LogBuilder(Chunk.Handle).Init(1, 1, First).Data(1, 1, 1, First, 0, "durable");
+        uint durable = whole.Tail;
+        byte[] frames = whole.Data(1, 1, 2, First, 0, "torn").Bytes;
+        for (int length = (int)durable + 1; length < frames.Length; length++)
+        {
+            await WriteAsync(frames[..length], durable: durable);
+
+            using var files = Scan(out string? cut, out var log);
+
+            Assert.NotNull(cut);
+            Assert.False(log.IsDamaged);
+            Assert.Equal((durable, durable), (log.Tail, (uint)ReadFile().Length));
+        }
+    }
+
+    [Fact]
+    public async Task What_was_durable_counts_no_more_once_it_was_cut_by_right()
+    {
+        var builder = new LogBuilder(Chunk.Handle).Init(1, 1, First);
+        uint kept = builder.Tail;
+        byte[] frames = builder.Data(1, 1, 1, First, 0, "cut").Bytes;
+        await WriteAsync(frames, durable: (uint)frames.Length);
+        using (var files = Scan(out _, out var log))
+        {
+            await log.Files.LowerDurableAsync(kept);
+            log.Cut(kept);
+        }
+
+        using var again = Scan(out _, out var found);
+
+        Assert.False(found.IsDamaged);
+        Assert.Equal(kept, found.Tail);
+    }
+
+    [Theory]
+    [InlineData("the last frame again")]
+    [InlineData("a frame of nobody")]
+    [InlineData("a frame of an older ballot")]
+    [InlineData("a frame behind the SEAL")]
+    public async Task Frames_whose_checksums_are_right_and_that_cannot_follow_end_the_log_and_are_no_bug_of_ours(string odd)
+    {
+        var builder = new LogBuilder(Chunk.Handle).Init(1, 1, Ballot.OfVersion(2)).Data(1, 1, 1, Ballot.OfVersion(2), 0, "good");
+        if (odd == "a frame behind the SEAL")
+            builder.Seal(Ballot.OfVersion(2));
+        uint good = builder.Tail;
+        byte[] frames = (odd switch
+        {
+            "the last frame again" => builder.Data(1, 1, 1, Ballot.OfVersion(2), 0, "good"),
+            "a frame of nobody" => builder.Data(7, 1, 1, Ballot.OfVersion(2), 0, "whose?"),
+            "a frame of an older ballot" => builder.Data(1, 1, 2, First, 0, "old"),
+            _ => builder.Data(1, 1, 2, Ballot.OfVersion(2), 0, "late"),
+        }).Bytes;
+        await WriteAsync(frames);
+
+        using var files = Scan(out string? cut, out var log);
+
+        Assert.NotNull(cut);
+        Assert.Equal(good, log.Tail);
+        Assert.NotNull(log.TryAppend(frames.AsSpan((int)good), Ballot.OfVersion(2)));
+        Assert.Equal((good, good), (log.Tail, log.Files.Length));
+        Assert.True(log.Table.TryGet(new WriterId(1), out var writer));
+        Assert.Equal(1UL, writer.LastSequence);
+        if (!log.EndsInSeal)
+            Assert.Null(log.TryAppend(new LogBuilder(Chunk.Handle).Init(1, 1, Ballot.OfVersion(2)).Data(1, 1, 1, Ballot.OfVersion(2), 0, "good")
+                .Data(1, 1, 2, Ballot.OfVersion(2), 0, "next").Bytes.AsSpan((int)good), Ballot.OfVersion(2)));
+    }
+
+    [Fact]
+    public async Task A_file_that_is_longer_than_its_chunk_may_be_is_read_as_far_as_it_is_good()
+    {
+        byte[] frames = new LogBuilder(Chunk.Handle).Init(1, 1, First).Bytes;
+        await WriteAsync(frames);
+        using (var stream = new FileStream(Path.Combine(_directory.Path, "chunks/2a/000000000000002a.chunk"), FileMode.Open))
+            stream.SetLength(Chunk.Capacity + 1000L);
+
+        using var files = Scan(out _, out var log);
+
+        Assert.False(log.IsDamaged);
+        Assert.Equal((uint)frames.Length, log.Tail);
+        Assert.Equal(frames, ReadFile());
+    }
+
+    [Fact]
     public async Task A_torn_first_frame_is_no_damage()
     {
         byte[] frames = new LogBuilder(Chunk.Handle).Seal(First).Bytes;
@@ -198,13 +318,23 @@ public sealed class ReplicaLogTests : IDisposable
         Assert.Throws<IOException>(() => log.Table);
     }
 
-    private async Task WriteAsync(byte[] frames, bool isSealed = false)
+    private async Task WriteAsync(byte[] frames, bool isSealed = false, uint durable = 0)
     {
         using var files = await ChunkFiles.CreateAsync(_disk, Chunk, []);
         files.Append(frames);
         await files.FlushAsync();
         if (isSealed)
             await files.WriteMetadataAsync(First, First, files.Length, isSealed: true);
+        else if (durable > 0)
+            await files.WriteMetadataAsync(First, First, 0, isSealed: false, durable: durable);
+    }
+
+    private byte[] ReadFile() => File.ReadAllBytes(Path.Combine(_directory.Path, "chunks/2a/000000000000002a.chunk"));
+
+    private ChunkFiles Scan(out string? cut, out ReplicaLog log)
+    {
+        log = Scan(out cut);
+        return log.Files;
     }
 
     private ReplicaLog Scan(out string? cut)

@@ -47,6 +47,11 @@ internal sealed class ScriptedCluster : ICallHandler
     public ulong MasterNonce { get; set; }
     public List<SealedRequest> Sealed { get; } = [];
     public List<SuspectRequest> Suspected { get; } = [];
+
+    /// <summary>Reports of all servers, in the order in which they came.</summary>
+    public List<(ulong Server, ChunkReport Report)> Reported { get; } = [];
+    private readonly List<(ulong Server, Command Command)> _orders = [];
+    private readonly Dictionary<ulong, CommandResult> _results = [];
     public ServerAddress[] Everyone => [.. Enumerable.Range(0, _disks.Length).Select(Server)];
     public SimulatedDisk Disk(int server) => _disks[server];
 
@@ -176,6 +181,15 @@ internal sealed class ScriptedCluster : ICallHandler
     public Task<InspectChunkReply?> InspectAsync(int server, ulong handle = Handle) =>
         CallAsync<InspectChunkReply>(Server(server), MessageKind.InspectChunk, new InspectChunkRequest { Handle = handle });
 
+    /// <summary>Has a server carry out a command of the master, and waits for the result.</summary>
+    public async Task<CommandResult> OrderAsync(int server, Command command)
+    {
+        command.CommandId = (ulong)_orders.Count + 1;
+        _orders.Add((Server(server).ServerId, command));
+        await UntilAsync(() => Task.FromResult(_results.ContainsKey(command.CommandId)));
+        return _results[command.CommandId];
+    }
+
     public async Task UntilAsync(Func<Task<bool>> condition)
     {
         while (!await condition())
@@ -214,8 +228,13 @@ internal sealed class ScriptedCluster : ICallHandler
                 Suspected.Add(request);
                 call.Reply(new SuspectReply { Status = Status.Ok });
                 break;
-            default:
-                call.Reply(new HeartbeatReply { Status = Status.Ok, MasterEpoch = MasterEpoch });
+            case HeartbeatRequest beat:
+                Reported.AddRange(beat.Chunks.Select(report => (beat.ServerId, report)));
+                foreach (var result in beat.Results)
+                    _results[result.CommandId] = result;
+                var reply = new HeartbeatReply { Status = Status.Ok, MasterEpoch = MasterEpoch };
+                reply.Commands.AddRange(_orders.Where(o => o.Server == beat.ServerId && !_results.ContainsKey(o.Command.CommandId)).Select(o => o.Command));
+                call.Reply(reply);
                 break;
         }
     }

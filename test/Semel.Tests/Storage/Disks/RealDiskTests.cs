@@ -158,14 +158,62 @@ public sealed class RealDiskTests : IDisposable
         if (!OperatingSystem.IsLinux())
             return;
         // The device that is always full.
-        using var full = new RealDisk("/dev").Open("full", create: false);
+        using var full = File.OpenHandle("/dev/full", FileMode.Open, FileAccess.Write);
 
-        var failure = Assert.Throws<DiskFullException>(() => full.Write(0, "x"u8));
+        var failure = Assert.Throws<IOException>(() => RandomAccess.Write(full, "x"u8, 0));
 
-        Assert.Contains("/dev/full", failure.Message, StringComparison.Ordinal);
+        var translated = Assert.IsType<DiskFullException>(DiskErrors.Translate(failure, "/dev/full"));
+        Assert.Contains("/dev/full", translated.Message, StringComparison.Ordinal);
         Assert.IsType<DiskFullException>(DiskErrors.Of(28, "ENOSPC"));
         Assert.IsType<DiskFullException>(DiskErrors.Of(122, "EDQUOT"));
         Assert.IsNotType<DiskFullException>(DiskErrors.Of(5, "EIO"));
+    }
+
+    [Theory]
+    [InlineData(OddThing.Directory)]
+    [InlineData(OddThing.Pipe)]
+    [InlineData(OddThing.Socket)]
+    [InlineData(OddThing.LinkToItself)]
+    public void What_is_no_file_is_named_and_nobody_waits_for_it(OddThing thing)
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        OddThings.Make(thing, Path.Combine(_directory.Path, "a"));
+
+        var failure = Assert.Throws<OddFileException>(() => _disk.Open("a", create: false));
+
+        Assert.Contains(Path.Combine(_directory.Path, "a"), failure.Message, StringComparison.Ordinal);
+        Assert.Equal(DiskTrouble.Gone, DiskTroubles.Of(failure));
+    }
+
+    [Theory]
+    [InlineData(OddThing.Directory)]
+    [InlineData(OddThing.Pipe)]
+    [InlineData(OddThing.Socket)]
+    [InlineData(OddThing.LinkToItself)]
+    public void What_is_no_file_can_be_moved_away(OddThing thing)
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        OddThings.Make(thing, Path.Combine(_directory.Path, "a"));
+        _disk.CreateDirectory("aside");
+
+        _disk.Rename("a", "aside/a");
+
+        using var file = _disk.Open("a", create: true);
+        Assert.Single(_disk.ListFiles("aside").Concat(_disk.ListDirectories("aside")));
+    }
+
+    [Fact]
+    public void A_directory_in_the_place_of_a_file_is_no_lack_of_permission()
+    {
+        _disk.CreateDirectory("a");
+        using (_disk.Open("b", create: true))
+        {
+        }
+
+        Assert.Contains("is a directory", Assert.Throws<OddFileException>(() => _disk.Delete("a")).Message, StringComparison.Ordinal);
+        Assert.Throws<OddFileException>(() => _disk.Rename("b", "a"));
     }
 
     [Fact]
