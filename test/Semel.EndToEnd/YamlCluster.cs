@@ -9,6 +9,7 @@ internal sealed class YamlCluster : IAsyncDisposable
     private readonly string _directory;
     private readonly ServerProcess?[] _servers;
     private readonly int? _mostOpenFiles;
+    private readonly HashSet<int> _stopped = [];
 
     private YamlCluster(string directory, int chunkServers, string[] masterLines, int? mostOpenFiles)
     {
@@ -48,20 +49,28 @@ internal sealed class YamlCluster : IAsyncDisposable
 
     public Task KillAsync(int server) => _servers[server]!.KillAsync();
 
-    /// <summary>Ends it with SIGTERM and waits until it is gone.</summary>
-    public async Task StopAsync(int server) => await _servers[server]!.StopAsync();
+    /// <summary>As an operator does.</summary>
+    public async Task StopAsync(int server)
+    {
+        if (_stopped.Add(server))
+            await _servers[server]!.DisposeAsync();
+    }
 
     public async Task StartAgainAsync(int server)
     {
         var killed = _servers[server]!;
-        await killed.DisposeAsync();
+        await StopAsync(server);
         await StartAsync(server, killed.Address);
+        _stopped.Remove(server);
     }
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var server in _servers.OfType<ServerProcess>().Reverse())
-            await server.DisposeAsync();
+        for (int server = _servers.Length - 1; server >= 0; server--)
+        {
+            if (_servers[server] is not null)
+                await StopAsync(server);
+        }
     }
 
     private async Task StartAsync(int server, string address)

@@ -60,12 +60,13 @@ internal sealed class ReplicaReader(IWire wire, TimeProvider time)
             try
             {
                 cancellation.ThrowIfCancellationRequested();
-                if (!result.IsAnswered || result.Answer<ReadFramesReply>().Status is ReadStatus.ReadBusy)
+                var busy = result.IsAnswered && result.Answer<ReadFramesReply>() is { Status: ReadStatus.ReadBusy } refusal ? refusal : null;
+                if (!result.IsAnswered || busy is not null)
                 {
                     if (++attempts >= (_silent.Contains(server) ? AttemptsAtSilentServer : Attempts))
                     {
                         _silent.Add(server);
-                        return End(FindingKind.Unread, $"could not be read at offset {offset}: {result.Detail ?? "the server is busy"}");
+                        return End(FindingKind.Unread, $"could not be read at offset {offset}: {busy?.Detail ?? result.Detail ?? $"{result.Outcome}"}");
                     }
                     await Task.Delay(Pause, time, cancellation);
                     continue;

@@ -104,7 +104,7 @@ internal sealed class SimulatedCluster
             PromiseReply { Status: Status.Ok } promise when promise.LastView < promise.Promised => (((PromiseRequest)call.Request).Handle, promise.Tail),
             _ => (0ul, 0u),
         };
-        if (length > 0 && !ServerAt(call.Address).Disk.IsDurable(FileOf(new ChunkHandle(handle)), length))
+        if (length > 0 && ServerAt(call.Address) is { WasHarmed: false } server && !server.Disk.IsDurable(FileOf(new ChunkHandle(handle)), length))
             World.Fail($"{call.ToHost} says in its answer to {call.Kind} #{call.Id} that {length} bytes of chunk {new ChunkHandle(handle)} are durable, and they are not");
     }
 

@@ -311,11 +311,11 @@ public sealed class ReplicaLogTests : IDisposable
         await WriteAsync(frames, isSealed: true);
         var log = Scan(out _);
 
-        Assert.Throws<IOException>(() => log.Table);
+        Assert.Throws<DamageException>(() => log.Table);
 
         Assert.Equal((uint)frames.Length, log.Tail);
         Assert.True(log.EndsInSeal);
-        Assert.Throws<IOException>(() => log.Table);
+        Assert.Throws<DamageException>(() => log.Table);
     }
 
     private async Task WriteAsync(byte[] frames, bool isSealed = false, uint durable = 0)

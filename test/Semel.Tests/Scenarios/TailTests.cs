@@ -1,4 +1,5 @@
 using Semel.Protocol.Frames;
+using Semel.Protocol.Identity;
 using Semel.Simulation.Cluster;
 using Xunit;
 
@@ -12,11 +13,12 @@ public sealed class TailTests
     [Fact]
     public void Rot_in_the_last_frame_of_the_server_that_starts_first_after_a_clean_stop_loses_nothing() => Scenario.Play(async s =>
     {
-        var app = await AppendAsync(s);
+        await AppendAsync(s);
         var servers = await MembersOf(s);
+        string chunk = await ChunkOf(s);
         await StopAllAsync(s);
 
-        Rot(servers[0]);
+        Rot(servers[0], chunk);
         await StartFirstAloneAsync(s, servers);
 
         await AssertAllIsThereAsync(s);
@@ -26,14 +28,15 @@ public sealed class TailTests
     [Fact]
     public void Rot_in_the_last_frame_is_found_also_after_a_crash_once_the_chunk_was_at_rest() => Scenario.Play(async s =>
     {
-        var app = await AppendAsync(s);
+        await AppendAsync(s);
         var servers = await MembersOf(s);
+        string chunk = await ChunkOf(s);
         await s.Delay(12_000);
         foreach (var server in servers)
             server.Kill();
         s.Cluster.Master.Kill();
 
-        Rot(servers[0]);
+        Rot(servers[0], chunk);
         await StartFirstAloneAsync(s, servers);
 
         await AssertAllIsThereAsync(s);
@@ -43,10 +46,11 @@ public sealed class TailTests
     [Fact]
     public void A_replica_that_was_cut_at_a_frame_under_its_running_server_loses_nothing_when_that_starts_first() => Scenario.Play(async s =>
     {
-        var app = await AppendAsync(s);
+        await AppendAsync(s);
         var servers = await MembersOf(s);
+        string chunk = await ChunkOf(s);
 
-        CutLastFrame(servers[0]);
+        CutLastFrame(servers[0], chunk);
         await StopAllAsync(s);
         await StartFirstAloneAsync(s, servers);
 
@@ -59,9 +63,8 @@ public sealed class TailTests
     {
         var app = await AppendAsync(s);
         var primary = await s.PrimaryOf("/log");
-        primary.WasHarmed = true;
 
-        CutLastFrame(primary);
+        CutLastFrame(primary, await ChunkOf(s));
         Assert.Equal(Expected, await s.Records("/log"));
         var writer = await app.OpenWriter("/log", "another");
         await writer.Append("more");
@@ -75,14 +78,21 @@ public sealed class TailTests
     [Fact]
     public void Nothing_is_written_while_nothing_changes() => Scenario.Play(async s =>
     {
-        var app = await AppendAsync(s);
+        await AppendAsync(s);
         var servers = await MembersOf(s);
         await s.Delay(20_000);
-        long[] before = [.. servers.Select(server => server.Disk.Flushes)];
+        var flushed = new List<string>();
+        foreach (var server in servers)
+            server.Disk.FailFlush = name =>
+            {
+                if (name.StartsWith("chunks/", StringComparison.Ordinal))
+                    flushed.Add(name);
+                return false;
+            };
 
         await s.Delay(60_000);
 
-        Assert.Equal(before, servers.Select(server => server.Disk.Flushes));
+        Assert.Empty(flushed);
     });
 
     private static async Task<ScenarioClient> AppendAsync(Scenario s)
@@ -105,7 +115,6 @@ public sealed class TailTests
 
     private static async Task StartFirstAloneAsync(Scenario s, List<SimulatedServer> servers)
     {
-        servers[0].WasHarmed = true;
         s.Cluster.Master.Start();
         servers[0].Start();
         await s.Delay(3000);
@@ -120,15 +129,15 @@ public sealed class TailTests
         await s.AssertReplicasIdentical("/log");
     }
 
-    private static void Rot(SimulatedServer server)
+    private static void Rot(SimulatedServer server, string chunk)
     {
-        string chunk = ChunkOf(server);
+        server.WasHarmed = true;
         server.Disk.Corrupt(chunk, server.Disk.ReadAll(chunk).Length - 9, 0x10);
     }
 
-    private static void CutLastFrame(SimulatedServer server)
+    private static void CutLastFrame(SimulatedServer server, string chunk)
     {
-        string chunk = ChunkOf(server);
+        server.WasHarmed = true;
         var reader = new FrameReader(server.Disk.ReadAll(chunk), 0, null);
         uint last = 0;
         while (reader.Read())
@@ -136,5 +145,6 @@ public sealed class TailTests
         server.Disk.CutShort(chunk, last);
     }
 
-    private static string ChunkOf(SimulatedServer server) => server.Disk.AllFiles().Single(name => name.EndsWith(".chunk", StringComparison.Ordinal));
+    /// <summary>The file's only chunk, as a file.</summary>
+    private static async Task<string> ChunkOf(Scenario s) => SimulatedCluster.FileOf(new ChunkHandle((await s.TailOf("/log")).Handle));
 }

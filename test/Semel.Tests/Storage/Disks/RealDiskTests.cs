@@ -178,11 +178,11 @@ public sealed class RealDiskTests : IDisposable
     {
         if (!OperatingSystem.IsLinux())
             return;
-        OddThings.Make(thing, Path.Combine(_directory.Path, "a"));
+        OddThings.Make(thing, Path.Combine($"{_disk}", "a"));
 
         var failure = Assert.Throws<OddFileException>(() => _disk.Open("a", create: false));
 
-        Assert.Contains(Path.Combine(_directory.Path, "a"), failure.Message, StringComparison.Ordinal);
+        Assert.Contains(Path.Combine($"{_disk}", "a"), failure.Message, StringComparison.Ordinal);
         Assert.Equal(DiskTrouble.Gone, DiskTroubles.Of(failure));
     }
 
@@ -195,7 +195,7 @@ public sealed class RealDiskTests : IDisposable
     {
         if (!OperatingSystem.IsLinux())
             return;
-        OddThings.Make(thing, Path.Combine(_directory.Path, "a"));
+        OddThings.Make(thing, Path.Combine($"{_disk}", "a"));
         _disk.CreateDirectory("aside");
 
         _disk.Rename("a", "aside/a");
