@@ -444,8 +444,7 @@ internal sealed class Primary
         if (available == 0)
             return Payload.Empty;
         int length = (int)Math.Min(available, CatchUpBytes);
-        var buffer = SharedBuffer.Rent(length);
-        _replica.Log.Read(from, buffer.Span[..length]);
+        var buffer = _replica.Log.ReadBuffer(from, length);
         int whole = WholeFrames.Length(buffer.Span[..length], out int next);
         if (whole == 0)
         {
@@ -453,8 +452,7 @@ internal sealed class Primary
             if (next == 0 || next > available)
                 throw new DamageException($"no frame begins at offset {from} any more");
             // One frame that is larger than the limit.
-            buffer = SharedBuffer.Rent(next);
-            _replica.Log.Read(from, buffer.Span[..next]);
+            buffer = _replica.Log.ReadBuffer(from, next);
             whole = next;
         }
         // What rotted here must not be held against the secondary that refuses it.

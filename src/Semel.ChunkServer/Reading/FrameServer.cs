@@ -65,14 +65,12 @@ internal static class FrameServer
     private static Payload Read(Replica replica, ReadFramesRequest request, uint committed, uint end, ReadFramesReply reply)
     {
         int length = (int)Math.Min(end - request.Offset, Math.Clamp(request.MaxBytes, FrameHeader.Size, MaxBytes));
-        var buffer = SharedBuffer.Rent(length);
-        replica.Log.Read(request.Offset, buffer.Span[..length]);
+        var buffer = replica.Log.ReadBuffer(request.Offset, length);
         int whole = WholeFrames.Length(buffer.Span[..length], out int next);
         if (whole == 0 && next > 0 && next <= end - request.Offset)
         {
             buffer.Release();
-            buffer = SharedBuffer.Rent(next);
-            replica.Log.Read(request.Offset, buffer.Span[..next]);
+            buffer = replica.Log.ReadBuffer(request.Offset, next);
             whole = next;
         }
         var check = new FrameReader(buffer.Span[..whole], request.Offset, chain: null);

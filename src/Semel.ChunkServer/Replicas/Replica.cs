@@ -124,7 +124,7 @@ internal sealed class Replica
                     await TakeAsync(what);
                 if (_stopped)
                     break;
-                _primary?.EndOfBatch();
+                EndBatch();
                 await SettleAsync();
             }
         }
@@ -139,6 +139,24 @@ internal sealed class Replica
             AnswerGone(left);
         Watch.Close();
     }
+
+    private void EndBatch()
+    {
+        try
+        {
+            _primary?.EndOfBatch();
+        }
+        catch (Exception e) when (IsDamage(e))
+        {
+            TakeRot(e.Message);
+        }
+        catch (Exception e) when (e is IOException or InvariantViolationException)
+        {
+            Fail(e);
+        }
+    }
+
+    private static bool IsDamage(Exception e) => e is DamageException or EndOfStreamException;
 
     /// <summary>Before the first vote or promise: what the scan found may not be durable. Not null: there is no space to make it so.</summary>
     private async Task<string?> LackOfSpaceAsync()
@@ -196,9 +214,9 @@ internal sealed class Replica
             if (!call.IsAnswered)
                 AnswerGone(call, e.Message);
         }
-        catch (IOException e) when (e is DamageException || IsOnlyRead(call))
+        catch (IOException e) when (IsDamage(e) || IsOnlyRead(call))
         {
-            if (e is DamageException || DiskTroubles.Of(e) is not DiskTrouble.Passing)
+            if (IsDamage(e) || DiskTroubles.Of(e) is not DiskTrouble.Passing)
                 TakeRot(e.Message);
             if (call is not null && !call.IsAnswered)
                 AnswerGone(call, e.Message);
@@ -643,7 +661,7 @@ internal sealed class Replica
         _services.Logger.SteppedDown(Handle, _primary.Ballot, reason);
         _primary.End();
         _primary = null;
-        if (Log.Tail > Log.Files.Length)
+        if (Log.Tail > Log.Files.Length && !_rotten)
             Log.Cut(Log.Files.Length);      // frames of a group that was not written: nobody has seen them
         ReportChange();
     }

@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using Semel.ChunkServer.Appending;
 using Semel.Protocol;
+using Semel.Protocol.Buffers;
 using Semel.Protocol.Frames;
 using Semel.Protocol.Identity;
 using Semel.Storage.Chunks;
@@ -259,6 +260,22 @@ internal sealed class ReplicaLog
     {
         _ = Table;
         return _lineage.CommonPrefix(Tail, other, otherTail);
+    }
+
+    /// <summary>As <see cref="Read"/>, into a buffer that is the caller's to release.</summary>
+    public SharedBuffer ReadBuffer(uint offset, int length)
+    {
+        var buffer = SharedBuffer.Rent(length);
+        try
+        {
+            Read(offset, buffer.Span[..length]);
+            return buffer;
+        }
+        catch
+        {
+            buffer.Release();
+            throw;
+        }
     }
 
     /// <summary>Copies bytes of the log; all of them are there.</summary>

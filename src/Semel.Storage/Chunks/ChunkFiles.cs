@@ -224,12 +224,15 @@ public sealed class ChunkFiles : IDisposable
 
     /// <summary>Writes at the end. The bytes are durable after the next <see cref="FlushAsync"/>.</summary>
     /// <exception cref="DiskFullException">Nothing was added.</exception>
+    /// <exception cref="EndOfStreamException">The file is shorter than what was written (<see cref="IsCutShort"/>): behind a hole the bytes would be worth nothing.</exception>
     public void Append(ReadOnlySpan<byte> bytes)
     {
         uint end = Length + (uint)bytes.Length;
         Invariant.Holds(end <= Metadata.Chunk.Capacity);
         if (_hasRemains)
             Cut(Length);
+        if (IsCutShort)
+            throw new EndOfStreamException($"{ChunkNames.Of(Metadata.Chunk.Handle, "chunk")} is shorter than the {Length} bytes that were written");
         if (end > _reserved)
         {
             uint step = Math.Clamp(Length, FirstReservation, LargestReservation);

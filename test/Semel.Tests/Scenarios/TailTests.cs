@@ -76,6 +76,21 @@ public sealed class TailTests
     });
 
     [Fact]
+    public void Nothing_is_appended_behind_a_hole() => Scenario.Play(async s =>
+    {
+        var app = await AppendAsync(s);
+        var secondary = await s.SecondaryOf("/log");
+        CutLastFrame(secondary, await ChunkOf(s));
+
+        var writer = await app.OpenWriter("/log", "another");
+        await writer.Append("more");
+
+        Assert.Equal([.. Expected, "more"], await s.Records("/log"));
+        Assert.Contains("event 2111 ReplicaRotten", s.World.Coverage.Keys);
+        await s.AssertReplicasIdentical("/log");
+    });
+
+    [Fact]
     public void Nothing_is_written_while_nothing_changes() => Scenario.Play(async s =>
     {
         await AppendAsync(s);

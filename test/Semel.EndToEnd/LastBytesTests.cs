@@ -7,7 +7,7 @@ using Semel.Client;
 namespace Semel.EndToEnd;
 
 /// <summary>Disks that lose or change the ends of files, before and under their servers; odd things where files should be.</summary>
-public sealed class TailTests : IDisposable
+public sealed class LastBytesTests : IDisposable
 {
     private static readonly string Lines = string.Concat(Enumerable.Range(0, 80).Select(i => $"line {i}\n"));
 
