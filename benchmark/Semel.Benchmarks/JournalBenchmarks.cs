@@ -20,7 +20,7 @@ public class JournalBenchmarks
     public void SetUp()
     {
         _directory = Directory.CreateTempSubdirectory("semel-journal-").FullName;
-        _journal = Journal.OpenAsync(new RealDisk(_directory), "log", new JournalOptions(), (_, _) => { }, NullLogger.Instance).AsTask().GetAwaiter().GetResult();
+        _journal = Journal.OpenAsync(new RealDisk(_directory), "log", new JournalOptions(), (_, _) => { }, TimeProvider.System, NullLogger.Instance).AsTask().GetAwaiter().GetResult();
     }
 
     [Benchmark]

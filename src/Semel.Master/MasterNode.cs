@@ -108,7 +108,7 @@ public sealed class MasterNode : IAsyncDisposable, ICallHandler
         try
         {
             var state = new MasterState();
-            journal = await OperationJournal.OpenAsync(disk, state, logger);
+            journal = await OperationJournal.OpenAsync(disk, state, time, logger);
             await BindAsync(directory, state, journal, random, time, logger);
             ct.ThrowIfCancellationRequested();
             node = new MasterNode(options, state, journal, directory, wire, time, random, logger);
@@ -187,6 +187,7 @@ public sealed class MasterNode : IAsyncDisposable, ICallHandler
         _ticking = TickAsync();
         _services.Run(_ticking);
         _services.Run(_inquiry.RunAsync());
+        _services.Run(_journal.Completion);     // a log that failed while nobody appended
     }
 
     private async Task ServeAsync(IncomingCall call, long arrivedAt)

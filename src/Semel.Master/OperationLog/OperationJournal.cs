@@ -12,7 +12,7 @@ namespace Semel.Master.OperationLog;
 /// </summary>
 internal sealed class OperationJournal : IAsyncDisposable
 {
-    private const string DirectoryName = "log";
+    public const string DirectoryName = "log";
 
     private readonly MasterState _state;
     private readonly Journal _journal;
@@ -23,9 +23,9 @@ internal sealed class OperationJournal : IAsyncDisposable
 
     /// <summary>Opens or creates the log, and applies all of it to the state.</summary>
     /// <exception cref="IOException">The log is damaged, or written by a newer version.</exception>
-    public static async ValueTask<OperationJournal> OpenAsync(IDisk disk, MasterState state, ILogger logger)
+    public static async ValueTask<OperationJournal> OpenAsync(IDisk disk, MasterState state, TimeProvider time, ILogger logger)
     {
-        var journal = await Journal.OpenAsync(disk, DirectoryName, new JournalOptions(), (number, bytes) => Replay(state, number, bytes), logger);
+        var journal = await Journal.OpenAsync(disk, DirectoryName, new JournalOptions(), (number, bytes) => Replay(state, number, bytes), time, logger);
         return new OperationJournal(state, journal);
     }
 
@@ -50,6 +50,9 @@ internal sealed class OperationJournal : IAsyncDisposable
 
     /// <summary>Completes when everything that was appended before the call is durable.</summary>
     public ValueTask DurableAsync() => _last == 0 ? ValueTask.CompletedTask : _journal.WaitDurableAsync(_last);
+
+    /// <summary>Ends when the log was closed, or with the cause as soon as it failed.</summary>
+    public Task Completion => _journal.Completion;
 
     public ValueTask DisposeAsync() => _journal.DisposeAsync();
 

@@ -25,9 +25,15 @@ public sealed class Journal : IAsyncDisposable
     private readonly IDisk _disk;
     private readonly string _directory;
     private readonly JournalOptions _options;
+    private readonly TimeProvider _time;
     private readonly ILogger _logger;
+    private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ITimer _idle;           // rings when there was nothing to write for a while
 
     // Owned by the flush loop.
+    private readonly WitnessFile _witness;
+    private long _witnessedAt;               // timestamp
+    private bool _witnessFails;              // for want of space
     private IDiskFile _file;
     private long _tail;      // where the next group goes
     private long _filled;    // zeros are written from _tail to here
@@ -38,39 +44,49 @@ public sealed class Journal : IAsyncDisposable
     private JournalGroup _flushing = new();
     private ulong _next;
     private ulong _durable;
+    private ulong _witnessed;                // the last entry of which the witness tells
     private Task? _loop;                     // null: idle
+    private SynchronizationContext? _context; // where the loop ran last
     private JournalFailedException? _failure;
     private bool _closed;
     private bool _deleting;
 
-    private Journal(IDisk disk, string directory, JournalOptions options, ILogger logger, List<Segment> segments, IDiskFile file, long tail, ulong next)
+    private Journal(
+        IDisk disk, string directory, JournalOptions options, TimeProvider time, ILogger logger, WitnessFile witness, List<Segment> segments, IDiskFile file, long tail, ulong next)
     {
         _disk = disk;
         _directory = directory;
         _options = options;
+        _time = time;
         _logger = logger;
+        _witness = witness;
         _segments = segments;
         _file = file;
         _tail = tail;
         _filled = tail;
         _next = next;
         _durable = next - 1;
+        _idle = time.CreateTimer(static journal => ((Journal)journal!).BecameIdle(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>
     /// Opens the journal in the directory, or creates it. Calls <paramref name="replay"/> for every entry, in order, before it returns; the bytes are valid
     /// during the call. On return everything that was replayed is durable.
     /// </summary>
-    /// <remarks>A write that a crash left incomplete at the end of the last segment is cut, with a warning.</remarks>
+    /// <remarks>
+    /// A write that a crash left incomplete at the end of the last segment is cut, with a warning. The journal's witness is written before the call returns and from then on, so that
+    /// the next opening can tell such a write from damage.
+    /// </remarks>
     /// <exception cref="JournalCorruptException">Entries that had been durable cannot be read.</exception>
     /// <exception cref="IOException">The disk failed, or a newer version of Semel wrote the journal.</exception>
     public static async ValueTask<Journal> OpenAsync(
-        IDisk disk, string directory, JournalOptions options, Action<ulong, ReadOnlyMemory<byte>> replay, ILogger logger)
+        IDisk disk, string directory, JournalOptions options, Action<ulong, ReadOnlyMemory<byte>> replay, TimeProvider time, ILogger logger)
     {
         disk.CreateDirectory(directory);
         await disk.FlushDirectoryAsync(ParentOf(directory));
-        var recovery = new JournalRecovery(disk, directory, replay, logger);
-        await recovery.RunAsync();
+        var witness = new WitnessFile(disk, directory);
+        var recovery = new JournalRecovery(disk, directory, witness, logger);
+        await recovery.RunAsync(replay);
 
         var segments = recovery.Segments.ToList();
         var file = recovery.Tail;
@@ -82,9 +98,26 @@ public sealed class Journal : IAsyncDisposable
             segments.Add(first);
             tail = SegmentHeader.Size;
         }
+        if (witness.Fault is { } fault)
+            logger.WitnessUnreadable(witness.Path, fault, recovery.NextEntry - 1);
+        else if (witness.Found is null)
+            logger.WitnessCreated(directory, recovery.NextEntry - 1);
         logger.JournalOpened(directory, recovery.Entries, segments.Count, recovery.NextEntry);
-        return new Journal(disk, directory, options, logger, segments, file, tail, recovery.NextEntry);
+        var journal = new Journal(disk, directory, options, time, logger, witness, segments, file, tail, recovery.NextEntry);
+        try
+        {
+            await journal.WriteWitnessAsync();
+            return journal;
+        }
+        catch
+        {
+            journal.CloseFiles();
+            throw;
+        }
     }
+
+    /// <summary>Ends when the journal was closed, or with the <see cref="JournalFailedException"/> as soon as it failed.</summary>
+    public Task Completion => _completion.Task;
 
     /// <summary>The first entry that the journal still has, or would have: 1 until segments were deleted.</summary>
     public ulong FirstEntry
@@ -127,7 +160,7 @@ public sealed class Journal : IAsyncDisposable
             ThrowIfUnusable();
             ulong number = _next++;
             _collecting.Add(number, entry);
-            _loop ??= RunAsync();
+            _loop ??= RunAsync(isIdle: false);
             return number;
         }
     }
@@ -181,7 +214,7 @@ public sealed class Journal : IAsyncDisposable
         }
     }
 
-    /// <summary>Flushes what was appended, if that is still possible, and closes the files. Later calls fail.</summary>
+    /// <summary>Flushes what was appended and writes the witness, if that is still possible, and closes the files. Later calls fail.</summary>
     public async ValueTask DisposeAsync()
     {
         Task? loop;
@@ -194,26 +227,66 @@ public sealed class Journal : IAsyncDisposable
         }
         if (loop is not null)
             await loop;
-        _file.Dispose();
+        if (_failure is null && _witnessed < _durable)
+            await WriteLastWitnessAsync();
+        CloseFiles();
+        _completion.TrySetResult();
     }
 
-    /// <summary>Writes and flushes group after group until there is none. Never fails: a failure goes to those who wait.</summary>
-    private async Task RunAsync()
+    private async ValueTask WriteLastWitnessAsync()
     {
+        try
+        {
+            await WriteWitnessAsync();
+        }
+        catch (IOException e)
+        {
+            // The entries are durable, as everybody was told.
+            _logger.WitnessNotWritten(_witness.Path, e.Message);
+        }
+    }
+
+    private void CloseFiles()
+    {
+        _idle.Dispose();
+        _file.Dispose();
+        _witness.Dispose();
+    }
+
+    private void BecameIdle()
+    {
+        lock (_gate)
+        {
+            if (_loop is not null || _closed || _failure is not null)
+                return;
+            if (_context is null || _context == SynchronizationContext.Current)
+                _loop = RunAsync(isIdle: true);
+            else
+                _context.Post(static journal => ((Journal)journal!).BecameIdle(), this);
+        }
+    }
+
+    /// <summary>Writes and flushes group after group until there is none, and the witness when it is time. Never fails: a failure goes to those who wait.</summary>
+    private async Task RunAsync(bool isIdle)
+    {
+        _context = SynchronizationContext.Current;
         // The step that appended may append more, and steps behind it too.
         await Task.Yield();
-        while (TryTakeGroup(out var group))
+        try
         {
-            try
+            if (isIdle)
+                await WriteWitnessAsync();
+            while (TryTakeGroup(out var group))
             {
                 await WriteAsync(group);
+                Complete(group);
+                if (_time.GetElapsedTime(_witnessedAt) >= _options.WitnessInterval)
+                    await WriteWitnessAsync();
             }
-            catch (Exception e)
-            {
-                Fail(e);
-                return;
-            }
-            Complete(group);
+        }
+        catch (Exception e)
+        {
+            Fail(e);
         }
     }
 
@@ -226,6 +299,8 @@ public sealed class Journal : IAsyncDisposable
             if (group.Count == 0)
             {
                 _loop = null;
+                if (_witnessed < _durable && !_closed)
+                    _idle.Change(_witnessFails ? _options.WitnessInterval : _options.WitnessWhenIdleFor, Timeout.InfiniteTimeSpan);
                 return false;
             }
             (_collecting, _flushing) = (_flushing, _collecting);
@@ -255,6 +330,32 @@ public sealed class Journal : IAsyncDisposable
         _filled = SegmentHeader.Size;
         lock (_gate)
             _segments.Add(segment);
+        // Should the new segment get lost, the witness of the old one's end would say nothing of it.
+        await WriteWitnessAsync();
+    }
+
+    /// <summary>
+    /// No group may be under way: all that is in the file is durable. A full disk is no reason to fail, since the witness before this one stays true.
+    /// </summary>
+    private async ValueTask WriteWitnessAsync()
+    {
+        ulong durable, segment;
+        lock (_gate)
+            (durable, segment) = (_durable, _segments[^1].Number);
+        _witnessedAt = _time.GetTimestamp();
+        try
+        {
+            await _witness.WriteAsync(durable, segment, _tail);
+            _witnessFails = false;
+            lock (_gate)
+                _witnessed = durable;
+        }
+        catch (DiskFullException e)
+        {
+            if (!_witnessFails)
+                _logger.WitnessNotWritten(_witness.Path, e.Message);
+            _witnessFails = true;
+        }
     }
 
     private void FillAhead()
@@ -300,7 +401,7 @@ public sealed class Journal : IAsyncDisposable
             collecting = _collecting.Reset();
             _loop = null;
         }
-        foreach (var waiting in new[] { flushing, collecting })
+        foreach (var waiting in new[] { flushing, collecting, _completion })
         {
             if (waiting is null)
                 continue;

@@ -11,4 +11,10 @@ public sealed class JournalOptions
     /// the device instead of two. 0: none. Default 1 MiB.
     /// </summary>
     public int FillAheadBytes { get; set; } = 1 << 20;
+
+    /// <summary>How long after the last group an idle journal writes its witness. Default 50 ms.</summary>
+    public TimeSpan WitnessWhenIdleFor { get; set; } = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>A journal that is never idle writes its witness this often. Default 1 s.</summary>
+    public TimeSpan WitnessInterval { get; set; } = TimeSpan.FromSeconds(1);
 }

@@ -3,7 +3,8 @@ using Semel.Storage.Disks;
 namespace Semel.Storage.Journals;
 
 /// <summary>Reads a segment through a window, so that replaying takes memory for one entry and not for a segment.</summary>
-internal sealed class SegmentReader(IDiskFile file)
+/// <param name="mended">Bits of the segment that are read the other way round.</param>
+internal sealed class SegmentReader(IDiskFile file, params IReadOnlyList<FlippedBit> mended)
 {
     /// <summary>Usual size of the window; a longer entry makes it larger.</summary>
     public const int WindowBytes = 1 << 20;
@@ -25,6 +26,11 @@ internal sealed class SegmentReader(IDiskFile file)
             _start = offset;
             _length = file.Read(offset, _window);
             count = Math.Min(count, _length);
+            foreach (var bit in mended)
+            {
+                if (bit.Offset >= _start && bit.Offset < _start + _length)
+                    _window[bit.Offset - _start] ^= bit.Mask;
+            }
         }
         return _window.AsMemory((int)(offset - _start), count);
     }

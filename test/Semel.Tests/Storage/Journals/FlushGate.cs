@@ -2,13 +2,15 @@ using System.Threading.Channels;
 
 namespace Semel.Tests.Storage.Journals;
 
-/// <summary>Holds every flush of a file until the test lets it go.</summary>
+/// <summary>Holds every flush of a segment until the test lets it go.</summary>
 internal sealed class FlushGate
 {
     private readonly Channel<TaskCompletionSource> _flushes = Channel.CreateUnbounded<TaskCompletionSource>();
 
-    public FlushGate(WatchedDisk disk) => disk.BeforeFlush = _ =>
+    public FlushGate(WatchedDisk disk) => disk.BeforeFlush = name =>
     {
+        if (!name.EndsWith(".log", StringComparison.Ordinal))
+            return Task.CompletedTask;
         var flush = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _flushes.Writer.TryWrite(flush);
         return flush.Task;

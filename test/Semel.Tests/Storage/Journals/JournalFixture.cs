@@ -22,7 +22,7 @@ internal sealed class JournalFixture : IDisposable
     {
         Replayed.Clear();
         Logger.Entries.Clear();
-        return await Journal.OpenAsync(Disk, "log", Options, (n, bytes) => Replayed.Add((n, Encoding.UTF8.GetString(bytes.Span))), Logger);
+        return await Journal.OpenAsync(Disk, "log", Options, (n, bytes) => Replayed.Add((n, Encoding.UTF8.GetString(bytes.Span))), TimeProvider.System, Logger);
     }
 
     /// <summary>Opens, appends each entry in a group of its own, closes.</summary>
@@ -44,6 +44,19 @@ internal sealed class JournalFixture : IDisposable
                 journal.Append(Encoding.UTF8.GetBytes(entry));
             return Task.CompletedTask;
         });
+    }
+
+    /// <summary>As <see cref="AppendAsync"/>, but the process dies before it can write the witness.</summary>
+    public Task AppendAndDieAsync(params string[] entries) => DyingAsync(() => AppendAsync(entries));
+
+    /// <summary>As <see cref="AppendGroupAsync"/>, but the process dies before it can write the witness.</summary>
+    public Task AppendGroupAndDieAsync(params string[] entries) => DyingAsync(() => AppendGroupAsync(entries));
+
+    private async Task DyingAsync(Func<Task> flow)
+    {
+        byte[]? before = Witness;
+        await flow();
+        Witness = before;
     }
 
     /// <summary>Runs a flow on the context.</summary>
@@ -75,7 +88,20 @@ internal sealed class JournalFixture : IDisposable
     public string PathOf(int segment) => _directory[$"log/{segment:d8}.log"];
     public byte[] Bytes(int segment = 1) => File.ReadAllBytes(PathOf(segment));
     public void Replace(byte[] bytes, int segment = 1) => File.WriteAllBytes(PathOf(segment), bytes);
-    public int Segments => Directory.GetFiles(_directory["log"]).Length;
+
+    /// <summary>The bytes of the witness; null: there is none.</summary>
+    public byte[]? Witness
+    {
+        get => File.Exists(_directory["log/witness"]) ? File.ReadAllBytes(_directory["log/witness"]) : null;
+        set
+        {
+            File.Delete(_directory["log/witness"]);
+            if (value is not null)
+                File.WriteAllBytes(_directory["log/witness"], value);
+        }
+    }
+
+    public int Segments => Directory.GetFiles(_directory["log"], "*.log").Length;
 
     public void Dispose() => _directory.Dispose();
 }

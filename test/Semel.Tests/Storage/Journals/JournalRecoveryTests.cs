@@ -18,14 +18,16 @@ public sealed class JournalRecoveryTests : IDisposable
     [Fact]
     public async Task A_tail_torn_at_any_byte_of_the_last_entry_is_cut_and_the_journal_goes_on()
     {
-        await _fixture.AppendAsync("one", "two", "the third entry");
-        var whole = _fixture.Bytes();
+        await _fixture.AppendAsync("one", "two");
+        await _fixture.AppendAndDieAsync("the third entry");
+        var (whole, witness) = (_fixture.Bytes(), _fixture.Witness);
         int start = End("one", "two");
         Assert.Equal(End("one", "two", "the third entry"), whole.Length);
 
         for (int length = start; length < whole.Length; length++)
         {
             _fixture.Replace(whole[..length]);
+            _fixture.Witness = witness;
 
             Assert.Equal(["one", "two"], await _fixture.ReadAsync());
             Assert.Equal(length > start, _fixture.Logger.Warnings.Any());
@@ -39,8 +41,9 @@ public sealed class JournalRecoveryTests : IDisposable
     [Fact]
     public async Task A_tail_of_which_any_part_never_reached_the_disk_is_cut()
     {
-        await _fixture.AppendAsync("one", "two", "the third entry");
-        var whole = _fixture.Bytes();
+        await _fixture.AppendAsync("one", "two");
+        await _fixture.AppendAndDieAsync("the third entry");
+        var (whole, witness) = (_fixture.Bytes(), _fixture.Witness);
         int start = End("one", "two");
 
         for (int from = start; from < whole.Length; from += 8)
@@ -50,6 +53,7 @@ public sealed class JournalRecoveryTests : IDisposable
                 var torn = (byte[])whole.Clone();
                 Array.Clear(torn, from, to - from);
                 _fixture.Replace(torn);
+                _fixture.Witness = witness;
 
                 var entries = await _fixture.ReadAsync();
 
@@ -81,23 +85,6 @@ public sealed class JournalRecoveryTests : IDisposable
     }
 
     [Fact]
-    public async Task Every_flipped_bit_of_the_last_entry_drops_it_and_never_changes_it()
-    {
-        await _fixture.AppendAsync("one", "two");
-        var whole = _fixture.Bytes();
-
-        for (int bit = End("one") * 8; bit < whole.Length * 8; bit++)
-        {
-            var damaged = (byte[])whole.Clone();
-            damaged[bit / 8] ^= (byte)(1 << (bit % 8));
-            _fixture.Replace(damaged);
-
-            Assert.Equal(["one"], await _fixture.ReadAsync());
-            Assert.Single(_fixture.Logger.Warnings);
-        }
-    }
-
-    [Fact]
     public async Task Every_flipped_bit_of_a_segment_header_is_refused()
     {
         await _fixture.AppendAsync("one", "two");
@@ -117,9 +104,9 @@ public sealed class JournalRecoveryTests : IDisposable
     public async Task A_group_of_which_the_disk_kept_only_later_entries_is_torn_and_not_corrupt()
     {
         await _fixture.AppendAsync("before");
-        await _fixture.AppendGroupAsync("first of the group", "second of the group");
+        await _fixture.AppendGroupAndDieAsync("first of the group", "second of the group");
         var bytes = _fixture.Bytes();
-        bytes[End("before") + EntryHeader.Size] ^= 1;
+        bytes.AsSpan(End("before") + EntryHeader.Size, 8).Clear();
         _fixture.Replace(bytes);
 
         Assert.Equal(["before"], await _fixture.ReadAsync());
@@ -158,7 +145,8 @@ public sealed class JournalRecoveryTests : IDisposable
     [Fact]
     public async Task A_cut_is_flushed_before_the_journal_goes_on()
     {
-        await _fixture.AppendAsync("one", "two");
+        await _fixture.AppendAsync("one");
+        await _fixture.AppendAndDieAsync("two");
         _fixture.Replace(_fixture.Bytes()[..^1]);
         var flushes = new FlushGate(_fixture.Disk);
 
@@ -246,6 +234,7 @@ public sealed class JournalRecoveryTests : IDisposable
     {
         await (await _fixture.OpenAsync()).DisposeAsync();
         _fixture.Replace([1, 2, 3]);
+        _fixture.Witness = null;    // it comes after the segment
 
         await _fixture.AppendAsync("one");
 
@@ -294,7 +283,7 @@ public sealed class JournalRecoveryTests : IDisposable
             File.WriteAllText(Path.Join(Path.GetDirectoryName(_fixture.PathOf(1)), name), "not a segment");
 
         Assert.Equal(["one"], await _fixture.ReadAsync());
-        Assert.Equal(5, _fixture.Segments);
+        Assert.Equal(4, _fixture.Segments);
     }
 
     [Fact]
@@ -311,7 +300,7 @@ public sealed class JournalRecoveryTests : IDisposable
             var before = fixture.Bytes(fixture.Segments);
             int segments = fixture.Segments;
             var last = Enumerable.Range(0, random.Next(1, 6)).Select(i => new string('u', random.Next(0, 100)) + i).ToArray();
-            await fixture.AppendGroupAsync(last);
+            await fixture.AppendGroupAndDieAsync(last);
             // Any 16 bytes of what the last group changed may be as they were before it.
             var now = fixture.Bytes(fixture.Segments);
             if (fixture.Segments > segments)

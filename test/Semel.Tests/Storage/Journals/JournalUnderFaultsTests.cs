@@ -52,7 +52,13 @@ public sealed class JournalUnderFaultsTests
             _random = new Random((int)seed);
             _world = new SimulatedWorld(seed);
             _disk = new SimulatedDisk(_world, "d") { Faults = new DiskFaults { FlushError = flushErrors ? 0.05 : 0, WriteError = flushErrors ? 0.02 : 0 } };
-            _options = new JournalOptions { SegmentBytes = _random.Next(200, 4000), FillAheadBytes = _random.Next(3) * 300 };
+            _options = new JournalOptions
+            {
+                SegmentBytes = _random.Next(200, 4000),
+                FillAheadBytes = _random.Next(3) * 300,
+                WitnessWhenIdleFor = TimeSpan.FromMicroseconds(_random.Next(50, 2000)),
+                WitnessInterval = TimeSpan.FromMicroseconds(_random.Next(200, 5000)),
+            };
         }
 
         public ulong Execute()
@@ -75,15 +81,41 @@ public sealed class JournalUnderFaultsTests
 
             // The last life: a good disk, and time to the end.
             _disk.Faults = DiskFaults.None;
-            var last = _world.StartProcess("last");
-            bool read = false;
-            last.Start(async () =>
-            {
-                await using var journal = await OpenAsync(last);
-                read = true;
-            });
-            Check(_world.RunUntil(() => read, TimeSpan.FromMinutes(1), "the last opening"));
+            Check(!IsRefused(), "a good journal is refused");
+            RotTheEnd();
             return _world.TraceHash;
+        }
+
+        /// <summary>After a clean stop no bit of the last entries may go wrong without a word.</summary>
+        private void RotTheEnd()
+        {
+            string last = _disk.AllFiles().Where(name => name.EndsWith(".log", StringComparison.Ordinal)).Max(StringComparer.Ordinal)!;
+            int length = _disk.ReadAll(last).AsSpan().LastIndexOfAnyExcept((byte)0) + 1;
+            if (length <= SegmentHeader.Size)
+                return;
+            _disk.Corrupt(last, _random.Next(SegmentHeader.Size, length), (byte)(1 << _random.Next(8)));
+            Check(IsRefused(), $"a flipped bit in {last} is believed");
+        }
+
+        private bool IsRefused()
+        {
+            var process = _world.StartProcess("last");
+            bool? refused = null;
+            process.Start(async () =>
+            {
+                try
+                {
+                    await (await OpenAsync(process)).DisposeAsync();
+                    refused = false;
+                }
+                catch (JournalCorruptException)
+                {
+                    refused = true;
+                }
+            });
+            Check(_world.RunUntil(() => refused is not null, TimeSpan.FromMinutes(1), "the last opening"));
+            process.Kill();
+            return refused == true;
         }
 
         private async Task LiveAsync(SimulatedProcess process)
@@ -109,7 +141,7 @@ public sealed class JournalUnderFaultsTests
                 Check(next == 0 || number == next, $"entry {number} came where {next} was due");
                 Check(_entries.GetValueOrDefault(number) == Encoding.ASCII.GetString(bytes.Span), $"entry {number} is not what was appended");
                 next = number + 1;
-            }, NullLogger.Instance);
+            }, process.Time, NullLogger.Instance);
             Check(journal.NextEntry > _acknowledged, $"entry {_acknowledged} was acknowledged, the next is {journal.NextEntry}");
             Check(journal.FirstEntry <= Math.Max(_deletedBelow, 1), $"the journal begins with {journal.FirstEntry}, deleted was below {_deletedBelow}");
             Check(first == 0 || first == journal.FirstEntry, $"replay began with {first}, the journal begins with {journal.FirstEntry}");
