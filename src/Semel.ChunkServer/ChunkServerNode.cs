@@ -31,6 +31,7 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
     private readonly CancellationTokenSource _stopping = new();
     private readonly MasterBond _bond;
     private readonly CommandRunner _commands;
+    private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ulong _incarnation;
     private IListener? _listener;
     private Task _session = Task.CompletedTask;
@@ -56,6 +57,9 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
 
     /// <summary>Null until it has registered for the first time.</summary>
     public string? ClusterId => _directory.ClusterId;
+
+    /// <summary>Ends when the chunk server was stopped, or with the cause as soon as it cannot go on: without its session the master would not hear of it again.</summary>
+    public Task Completion => _completion.Task;
 
     /// <summary>Only for tests.</summary>
     internal IEnumerable<ChunkReport> Reports() => _replicas.All().Select(r => r.Report);
@@ -86,6 +90,7 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
             options, wire.LinkTo(options.MasterAddress), node._replicas, node._commands, node._bond,
             node.RaiseGenerationAsync, node.Describe, node.AcceptedAsync, time, random, logger);
         node._session = session.RunAsync(node._stopping.Token);
+        _ = node.ObserveAsync(node._session);
         return node;
     }
 
@@ -97,11 +102,31 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
         _stopping.Cancel();
         if (_listener is not null)
             await _listener.DisposeAsync();
-        await _session;
+        await Task.WhenAny(_session);   // its failure, if any, was told
         var stops = _replicas.All().Select(StopAsync).ToList();     // side by side: each waits for its flushes
         foreach (var stopped in stops)
             await stopped;
         _directory.Dispose();
+        _completion.TrySetResult();
+    }
+
+    /// <summary>The session goes on for as long as the server does.</summary>
+    private async Task ObserveAsync(Task session)
+    {
+        Exception failure = new InvalidOperationException("The session with the master ended by itself.");
+        try
+        {
+            await session;
+        }
+        catch (Exception e)
+        {
+            failure = e;
+        }
+        if (_stopping.IsCancellationRequested)
+            return;
+        _logger.Failed(failure, failure.Message);
+        _completion.TrySetException(failure);
+        _ = _completion.Task.Exception;     // observed, also when nobody waits
     }
 
     private static Task StopAsync(Replica replica)

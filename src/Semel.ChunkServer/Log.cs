@@ -39,6 +39,9 @@ internal static partial class Log
     [LoggerMessage(2033, LogLevel.Error, "Replica of chunk {Chunk} cannot be opened now and takes part in nothing; its files stay where they are. Look at the disk and start the server again")]
     public static partial void ReplicaNotOpened(this ILogger logger, Exception failure, ChunkHandle chunk);
 
+    [LoggerMessage(2008, LogLevel.Critical, "The chunk server stops: {Reason} Its replicas stay as they are; start it again when the cause is gone")]
+    public static partial void Failed(this ILogger logger, Exception failure, string reason);
+
     [LoggerMessage(2010, LogLevel.Error, "The identity that the master gave cannot be kept: {Reason}. The chunk server takes no chunks until it can")]
     public static partial void IdentityNotKept(this ILogger logger, string reason);
 

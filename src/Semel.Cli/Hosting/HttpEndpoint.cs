@@ -22,7 +22,7 @@ internal interface IProcessStatus
 }
 
 /// <summary>
-/// HTTP for operators: <c>/healthz</c> (the process lives), <c>/readyz</c> (it can do its work), <c>/metrics</c> (Prometheus text),
+/// HTTP for operators: <c>/healthz</c> (the process and every role in it live), <c>/readyz</c> (it can do its work), <c>/metrics</c> (Prometheus text),
 /// <c>/api/v1/status</c> (JSON), <c>/</c> (a page). Reads only; no file data.
 /// </summary>
 internal sealed class HttpEndpoint : IAsyncDisposable
@@ -43,7 +43,7 @@ internal sealed class HttpEndpoint : IAsyncDisposable
     public string Address { get; }
 
     /// <exception cref="CommandException">The address cannot be listened on.</exception>
-    public static async Task<HttpEndpoint> StartAsync(string address, int mostConnections, IProcessStatus status, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellation)
+    public static async Task<HttpEndpoint> StartAsync(string address, int mostConnections, IProcessStatus status, CoreWatch cores, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellation)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(loggers);
@@ -56,7 +56,7 @@ internal sealed class HttpEndpoint : IAsyncDisposable
         });
         var application = builder.Build();
         var metrics = new PrometheusText();
-        application.Run(context => AnswerAsync(context, status, metrics, time));
+        application.Run(context => AnswerAsync(context, status, cores, metrics, time));
         try
         {
             await application.StartAsync(cancellation);
@@ -92,7 +92,7 @@ internal sealed class HttpEndpoint : IAsyncDisposable
             throw CommandException.Usage($"The HTTP address '{address}' needs an IP address or localhost as its host.");
     }
 
-    private static async Task AnswerAsync(HttpContext context, IProcessStatus status, PrometheusText metrics, TimeProvider time)
+    private static async Task AnswerAsync(HttpContext context, IProcessStatus status, CoreWatch cores, PrometheusText metrics, TimeProvider time)
     {
         var response = context.Response;
         if (!HttpMethods.IsGet(context.Request.Method) && !HttpMethods.IsHead(context.Request.Method))
@@ -110,10 +110,10 @@ internal sealed class HttpEndpoint : IAsyncDisposable
             switch (context.Request.Path.Value)
             {
                 case "/healthz":
-                    await TextAsync(response, StatusCodes.Status200OK, "ok\n");
+                    await TextAsync(response, cores.Fault is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable, (cores.Fault ?? "ok") + "\n");
                     break;
                 case "/readyz":
-                    string? fault = await status.FaultOfReadinessAsync(patience.Token);
+                    string? fault = cores.Fault ?? await status.FaultOfReadinessAsync(patience.Token);
                     await TextAsync(response, fault is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable, (fault ?? "ready") + "\n");
                     break;
                 case "/metrics":

@@ -28,7 +28,7 @@ internal static class Nodes
                 process.World.Fail($"{process.Name} cannot read what it wrote, and nothing happened to its disk (event {id})");
         });
         var node = await ChunkServerNode.StartAsync(options, disk, wire, process.Time, process.Random, logging, CancellationToken.None);
-        return new RunningNode(node, null);
+        return new RunningNode(node, node.Completion);
     };
 
     /// <summary>ReplicaUnreadable, ReplicaFailed, ReplicaRotten: kills, losses of power and full disks alone must never lead there.</summary>

@@ -20,6 +20,7 @@ internal static class ChunkServerCommand
     private static async Task ServeAsync(ServerRun run, ChunkServerSettings settings)
     {
         await using var server = await RunningChunkServer.StartAsync(settings, run.Share, run.Time, run.Loggers, run.Stop);
+        run.Cores.Watch("chunk server", server.Node.Completion);
         await using var http = await run.StartHttpAsync(settings, new ChunkServerProcessStatus(server.Node, settings.Server.MasterAddress));
         run.SayReady(new ReadyLine("chunkserver", server.Node.Address, http?.Address, server.Node.ClusterId, settings.Data));
         await run.StoppedAsync(server.RefuseForeignMasterAsync);

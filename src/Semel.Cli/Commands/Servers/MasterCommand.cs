@@ -20,6 +20,7 @@ internal static class MasterCommand
     private static async Task ServeAsync(ServerRun run, MasterSettings settings)
     {
         await using var master = await RunningMaster.StartAsync(settings, run.Share, run.Time, run.Loggers, run.Stop);
+        run.Cores.Watch("master", master.Node.Completion);
         var status = new ClusterProcessStatus(master.Node.Address, run.Time, run.Loggers);
         await using var disposeStatus = status;
         await using var http = await run.StartHttpAsync(settings, status);

@@ -9,7 +9,7 @@ namespace Semel.Cli.Commands.Servers;
 /// <summary>What a server process says when it takes calls: the one line of <c>--json</c>.</summary>
 internal sealed record ReadyLine(string Role, string Address, string? Http, string? ClusterId, string Data);
 
-/// <summary>Runs a server until a signal, which ends it cleanly with exit code 0.</summary>
+/// <summary>Runs a server until a signal, which ends it cleanly with exit code 0, or until its core fails, which ends it with exit code 1.</summary>
 internal static class ServerVerb
 {
     public static readonly Option<bool> WhileStdinIsOpen = new("--while-stdin-is-open") { Description = "Stop when standard input ends.", Hidden = true };
@@ -32,7 +32,8 @@ internal static class ServerVerb
             loggers.CreateLogger("Semel.Process").FewOpenFiles(limit, share.Connections, share.DiskFiles);
         try
         {
-            await serve(new ServerRun(context, share, clock ?? context.Time, loggers, stop.Token), settings);
+            var cores = new CoreWatch(context.Time, loggers.CreateLogger("Semel.Process"), stop.Token);
+            await cores.UntilEndOfAsync(serve(new ServerRun(context, share, clock ?? context.Time, loggers, cores, stop.Token), settings));
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
@@ -43,17 +44,18 @@ internal static class ServerVerb
 }
 
 /// <summary>What a server needs while it runs.</summary>
-internal sealed class ServerRun(CommandContext context, OpenFileShare share, TimeProvider time, ILoggerFactory loggers, CancellationToken stop)
+internal sealed class ServerRun(CommandContext context, OpenFileShare share, TimeProvider time, ILoggerFactory loggers, CoreWatch cores, CancellationToken stop)
 {
     /// <summary>For each server of the process.</summary>
     public OpenFileShare Share { get; } = share;
 
     public TimeProvider Time { get; } = time;
     public ILoggerFactory Loggers { get; } = loggers;
+    public CoreWatch Cores { get; } = cores;
     public CancellationToken Stop { get; } = stop;
 
     public async Task<HttpEndpoint?> StartHttpAsync(ProcessSettings settings, IProcessStatus status) =>
-        settings.HasHttp ? await HttpEndpoint.StartAsync(settings.Http, Share.HttpConnections, status, Time, Loggers, Stop) : null;
+        settings.HasHttp ? await HttpEndpoint.StartAsync(settings.Http, Share.HttpConnections, status, Cores, Time, Loggers, Stop) : null;
 
     public void SayReady(ReadyLine ready)
     {
@@ -68,14 +70,18 @@ internal sealed class ServerRun(CommandContext context, OpenFileShare share, Tim
         context.Streams.WriteLine("ready");
     }
 
-    /// <summary>Returns when the server is to stop; fails when <paramref name="watch"/> fails.</summary>
+    /// <summary>Returns when the server is to stop; fails when a core or <paramref name="watch"/> does.</summary>
     public async Task StoppedAsync(Func<CancellationToken, Task>? watch = null)
     {
         var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using var registration = Stop.Register(() => stopped.TrySetResult());
         if (watch is not null)
             _ = FailWithAsync(watch, stopped);
-        await stopped.Task;
+        await Task.WhenAny(stopped.Task, Cores.Failed);
+        if (Cores.Fault is not null)
+            await Task.Delay(CoreWatch.TellingTime, Time, Stop);
+        else
+            await stopped.Task;
     }
 
     private async Task FailWithAsync(Func<CancellationToken, Task> watch, TaskCompletionSource stopped)

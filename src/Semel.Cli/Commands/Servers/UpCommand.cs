@@ -47,11 +47,15 @@ internal static class UpCommand
     private static async Task ServeAsync(CommandContext context, ServerRun run, UpSettings settings)
     {
         await using var master = await RunningMaster.StartAsync(settings.Master(), run.Share, run.Time, run.Loggers, run.Stop);
+        run.Cores.Watch("master", master.Node.Completion);
         var servers = new List<RunningChunkServer>();
         try
         {
             for (int i = 1; i <= settings.ChunkServers; i++)
+            {
                 servers.Add(await RunningChunkServer.StartAsync(settings.ChunkServer(i, master.Node.Address), run.Share, run.Time, run.Loggers, run.Stop));
+                run.Cores.Watch(string.Create(CultureInfo.InvariantCulture, $"chunk server {i} on {servers[^1].Node.Address}"), servers[^1].Node.Completion);
+            }
             await using var status = new ClusterProcessStatus(master.Node.Address, run.Time, run.Loggers);
             await using var http = await run.StartHttpAsync(settings, status);
             await status.WaitForServersAsync(settings.ChunkServers, run.Stop);
