@@ -3,6 +3,7 @@ using Semel.Cli.Commands.Bench;
 using Semel.Cli.Commands.Cluster;
 using Semel.Cli.Commands.Demo;
 using Semel.Cli.Commands.Files;
+using Semel.Cli.Commands.Log;
 using Semel.Cli.Commands.Records;
 using Semel.Cli.Commands.Servers;
 using Semel.Cli.Commands.Tool;
@@ -38,6 +39,7 @@ internal static class Verbs
         root.Subcommands.Add(BenchCommand.Create(run));
         root.Subcommands.Add(MasterCommand.Create(run));
         root.Subcommands.Add(ChunkServerCommand.Create(run));
+        root.Subcommands.Add(LogCommand.Create(run));
         root.Subcommands.Add(ConfigCommand.Create(run));
         root.Subcommands.Add(VersionCommand.Create(run));
         root.Subcommands.Add(CompletionCommand.Create(run));

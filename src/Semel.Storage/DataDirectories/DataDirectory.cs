@@ -30,6 +30,9 @@ public sealed class DataDirectory : IDisposable
         _logger = logger;
     }
 
+    /// <summary>The directory is a server's; which one's, <see cref="OpenAsync"/> says.</summary>
+    public static bool Exists(IDisk disk) => disk.FileExists(IdentityFile);
+
     /// <summary>Opens the directory, or makes an empty one that of the role. Its identity is durable on return.</summary>
     /// <param name="disk">The directory; its <see cref="object.ToString"/> names it in messages.</param>
     /// <param name="role">Who opens it.</param>
