@@ -45,6 +45,16 @@ internal sealed class FileHistory(string path, History history)
     public IReadOnlyList<(Place Place, uint Crc)> Anonymous => _anonymous;
     internal History History => history;
 
+    /// <summary>Appends that were acknowledged, each record of a named writer once.</summary>
+    public long AcknowledgedRecords => _anonymous.Count + _writers.Values.Sum(writer => (long)writer.Acknowledged.Count);
+
+    /// <summary>Where acknowledged records are, as far as their writers were told, and what is there.</summary>
+    public IReadOnlyList<(Place Place, uint Crc)> AcknowledgedPlaces() =>
+    [
+        .. _anonymous,
+        .. _writers.Values.SelectMany(writer => writer.Places.Select(p => (p.Value, Protocol.Checksums.Crc32C.Compute(writer.Content[p.Key])))),
+    ];
+
     /// <summary>Writers without a name that number their records all the same.</summary>
     public SortedSet<ulong> PassingWriters { get; } = [];
 

@@ -7,13 +7,20 @@ namespace Semel.Simulation.Cluster;
 /// <summary>Where the real parts are put together with the simulated world. Times are shorter than the defaults, so that a run needs fewer events.</summary>
 internal static class Nodes
 {
+    /// <summary>How long members that are silent are waited for before a configuration falls below its floor.</summary>
+    public static readonly TimeSpan MemberGrace = TimeSpan.FromSeconds(15);
+
+    /// <summary>How long a primary may answer readers without word from the master.</summary>
+    public static readonly TimeSpan Lease = TimeSpan.FromSeconds(2);
+
     private static readonly TimeSpan Heartbeat = TimeSpan.FromMilliseconds(200);
 
     public static StartNode ChunkServer(SimulatedCluster cluster) => async (process, disk, wire) =>
     {
+        var server = cluster.ChunkServers.First(s => s.Process == process);
         var options = new ChunkServerOptions
         {
-            MasterAddress = cluster.Master.Address,
+            MasterAddress = server.MasterAddress ?? cluster.Master.Address,
             BindAddress = "0.0.0.0:7071",
             HeartbeatInterval = Heartbeat,
             MaxWritersPerFile = cluster.Shape.MaxWritersPerFile,
@@ -21,7 +28,6 @@ internal static class Nodes
             GenerationInterval = TimeSpan.FromMilliseconds(100),
             WritersInSealedTables = 250,    // of two chunks, so that tables are read again all the time
         };
-        var server = cluster.ChunkServers.First(s => s.Process == process);
         var logging = new SimulatedLogging(process, id =>
         {
             if (IsOfABadDisk(id) && !server.WasHarmed && server.Disk.FailedFlushes == 0)
@@ -34,18 +40,20 @@ internal static class Nodes
     /// <summary>ReplicaUnreadable, ReplicaFailed, ReplicaRotten: kills, losses of power and full disks alone must never lead there.</summary>
     private static bool IsOfABadDisk(int id) => id is 2005 or 2108 or 2111;
 
-    public static StartNode Master(SimulatedCluster cluster) => async (process, disk, wire) =>
+    /// <param name="cluster">What it is the master of.</param>
+    /// <param name="address">Where it listens.</param>
+    public static StartNode Master(SimulatedCluster cluster, string address) => async (process, disk, wire) =>
     {
         var shape = cluster.Shape;
         var options = new MasterOptions
         {
-            BindAddress = cluster.Master.Address,
+            BindAddress = address,
             TinyChunkCapacity = shape.ChunkCapacity,
             Replicas = shape.Replicas,
             MinMembers = shape.MinMembers,
             HeartbeatInterval = Heartbeat,
             DeadAfter = TimeSpan.FromMilliseconds(800),
-            LeaseDuration = TimeSpan.FromSeconds(2),
+            LeaseDuration = Lease,
             RepairGrace = TimeSpan.FromSeconds(1),
             ShortSealPause = TimeSpan.FromSeconds(4),
         };

@@ -1,9 +1,11 @@
+using System.Globalization;
 using Google.Protobuf;
 using Semel.ChunkServer;
 using Semel.Master;
 using Semel.Protocol.Identity;
 using Semel.Protocol.Messages;
 using Semel.Protocol.Wires;
+using Semel.Simulation.Checking;
 using Semel.Simulation.Disk;
 using Semel.Simulation.Kernel;
 using Semel.Simulation.Wire;
@@ -19,6 +21,7 @@ internal sealed class SimulatedCluster
     private readonly List<string> _hosts = [];
     private readonly List<SimulatedServer> _chunkServers = [];
     private int _clients;
+    private List<(ChunkHandle Handle, IReadOnlyList<SimulatedServer> Holders)> _chunksAtDeath = [];
 
     public SimulatedCluster(SimulatedWorld world, ClusterShape shape, bool harshMaster = false)
     {
@@ -26,7 +29,7 @@ internal sealed class SimulatedCluster
         Shape = shape;
         Network = new SimulatedNetwork(world);
         Environment = world.StartProcess("environment");
-        Master = new SimulatedServer(world, Network, shape, "master", MasterPort, harshMaster ? HarshMaster.For(this) : Nodes.Master(this));
+        Master = new SimulatedServer(world, Network, shape, "master", MasterPort, harshMaster ? HarshMaster.For(this) : Nodes.Master(this, $"master:{MasterPort}"));
         _hosts.Add(Master.Host);
         for (int i = 1; i <= shape.ChunkServers; i++)
         {
@@ -36,15 +39,24 @@ internal sealed class SimulatedCluster
         }
         if (shape.Durability == Durability.Group)
             Network.Replied = CheckVote;
+        Copies = new Copies(this);
+        Master.Dying = () => _chunksAtDeath = [.. Chunks()];
     }
 
     public SimulatedWorld World { get; }
     public ClusterShape Shape { get; }
     public SimulatedNetwork Network { get; }
 
+    /// <summary>What was acknowledged, and which disks have it.</summary>
+    public Copies Copies { get; }
+
     /// <summary>Where scripts run: nothing ever happens to this process.</summary>
     public SimulatedProcess Environment { get; }
     public SimulatedServer Master { get; }
+
+    /// <summary>A second master, on a copy of the first one's directory; null: there is none.</summary>
+    public SimulatedServer? Second { get; private set; }
+
     public IReadOnlyList<SimulatedServer> ChunkServers => _chunkServers;
     public IEnumerable<SimulatedServer> Servers => _chunkServers.Prepend(Master);
 
@@ -67,6 +79,14 @@ internal sealed class SimulatedCluster
             server.Disk.Faults = UsualDisk;
             server.Start();
         }
+    }
+
+    /// <summary>A machine for a second master; it is not started.</summary>
+    public SimulatedServer AddMaster()
+    {
+        Second = new SimulatedServer(World, Network, Shape, "master2", MasterPort, Nodes.Master(this, $"master2:{MasterPort}"));
+        _hosts.Add(Second.Host);
+        return Second;
     }
 
     /// <summary>A new process on a machine of its own.</summary>
@@ -95,6 +115,9 @@ internal sealed class SimulatedCluster
         _ => [],
     };
 
+    /// <summary>As <see cref="Chunks"/>; while the master is down, what it believed when it died.</summary>
+    public IReadOnlyList<(ChunkHandle Handle, IReadOnlyList<SimulatedServer> Holders)> LastKnownChunks() => Master.IsUp ? [.. Chunks()] : _chunksAtDeath;
+
     /// <summary>With group durability a vote says what a loss of power leaves, and so does a promise, until its view begins.</summary>
     private void CheckVote(SimulatedCall call, IMessage reply)
     {
@@ -110,6 +133,9 @@ internal sealed class SimulatedCluster
 
     /// <summary>Where a chunk server keeps the frames of a chunk.</summary>
     public static string FileOf(ChunkHandle handle) => $"chunks/{handle.ToString()[14..]}/{handle}.chunk";
+
+    /// <summary>Whose frames the file has, by its name.</summary>
+    public static ChunkHandle HandleOf(string file) => new(ulong.Parse(Path.GetFileNameWithoutExtension(file), NumberStyles.HexNumber, CultureInfo.InvariantCulture));
 
     /// <summary>Of the server's data directory, as the master has logged it.</summary>
     public ulong GenerationOf(SimulatedServer server) =>
@@ -128,11 +154,29 @@ internal sealed class SimulatedCluster
         return report is null or { Suspect: true } or { Damaged: true };
     }
 
-    /// <summary>All machines have power, all processes run, disks and network are good.</summary>
+    /// <summary>All machines that are there have power, all processes run, disks and network are good.</summary>
     public void Heal()
     {
         IsHealed = true;
+        // With the machines that are left a file must be able to go on.
+        foreach (var gone in _chunkServers.Where(server => server.IsGone))
+        {
+            if (_chunkServers.Count(server => !server.IsGone) < Math.Max(2, Shape.MinMembers))
+                gone.Replace();
+        }
+        Second?.Kill();
+        foreach (var server in _chunkServers.Where(server => server.MasterAddress is not null))
+        {
+            server.MasterAddress = null;
+            server.Kill();
+        }
         Network.Faults = Network.Faults with { Loss = 0, Duplication = 0, Tail = 0 };
+        Calm();
+    }
+
+    /// <summary>As <see cref="Heal"/>, for the moment: messages may still be lost, and what breaks next breaks.</summary>
+    public void Calm()
+    {
         Network.MendAll();
         foreach (var server in Servers)
         {

@@ -45,7 +45,7 @@ internal sealed class SimulatedServer
 
     public string Host { get; }
     public string Address { get; }
-    public SimulatedDisk Disk { get; }
+    public SimulatedDisk Disk { get; private set; }
 
     /// <summary>The current incarnation; null when the server is down.</summary>
     public SimulatedProcess? Process { get; private set; }
@@ -64,6 +64,33 @@ internal sealed class SimulatedServer
     /// <summary>Its machine lost power.</summary>
     public bool LostPower { get; private set; }
 
+    /// <summary>The machine is gone, and nobody puts another one in its place.</summary>
+    public bool IsGone { get; private set; }
+
+    /// <summary>The disk that it began with is gone.</summary>
+    public bool LostDisk { get; private set; }
+
+    /// <summary>An operator stopped it, and it ended as it should; nobody has started it since.</summary>
+    public bool WasStopped { get; private set; }
+
+    /// <summary>Why it did not take up its work on files that somebody had changed: it waits for its operator. Null: it did, or was never started on them.</summary>
+    public string? Refusal { get; private set; }
+
+    /// <summary>Its files are such that it may refuse to start on them.</summary>
+    public bool MayRefuse { get; set; }
+
+    /// <summary>Its files before somebody changed them: the operator has them. Null: nobody did.</summary>
+    public IReadOnlyList<(string Name, byte[] Bytes)>? Truth { get; set; }
+
+    /// <summary>Of a chunk server: the master that it is told of; null: the cluster's.</summary>
+    public string? MasterAddress { get; set; }
+
+    /// <summary>Somebody looks before it dies.</summary>
+    public Action? Dying { get; set; }
+
+    /// <summary>Virtual time at which it was started last.</summary>
+    public long StartedNs { get; private set; }
+
     public SimulatedProcess NewProcess()
     {
         int drift = _random.Below(2 * _shape.MaxDriftPpm + 1) - _shape.MaxDriftPpm;
@@ -76,9 +103,10 @@ internal sealed class SimulatedServer
     /// <summary>Begins to start the server; it is up when <see cref="IsUp"/>.</summary>
     public void Start()
     {
-        if (_wanted)
+        if (_wanted || IsGone)
             return;
         _wanted = true;
+        (WasStopped, Refusal) = (false, null);
         _network.SetPower(Host, true);
         Boot();
     }
@@ -87,6 +115,7 @@ internal sealed class SimulatedServer
     {
         var process = NewProcess();
         Process = process;
+        StartedNs = _world.NowNs;
         _failedFlushesAtBoot = Disk.FailedFlushes;
         _world.Mark("boot", process.Number);
         _world.Tell(process.Name, "starts");
@@ -105,6 +134,15 @@ internal sealed class SimulatedServer
                 _world.Tell(process.Name, $"stopped by itself: {e.Message}");
                 _world.Reached("a server stopped by itself");
                 Crashed(process);
+            }
+            catch (IOException e) when (MayRefuse)
+            {
+                _world.Tell(process.Name, $"refuses: {e.Message}");
+                _world.Reached("a server refused to start on what somebody had changed");
+                if (Process != process)
+                    return;
+                Kill();
+                Refusal = e.Message;
             }
         });
     }
@@ -129,6 +167,8 @@ internal sealed class SimulatedServer
     public void Kill()
     {
         _wanted = false;
+        if (Process is not null)
+            Dying?.Invoke();
         Process?.Kill();
         (Process, Node) = (null, null);
     }
@@ -142,6 +182,23 @@ internal sealed class SimulatedServer
         Disk.LosePower();
     }
 
+    /// <summary>
+    /// The machine and its disk are gone. An empty one may be put in its place under the same address: it knows nothing, and is another server.
+    /// </summary>
+    public void LoseDisk(bool isReplaced, DiskFaults faults)
+    {
+        Kill();
+        _network.SetPower(Host, false);
+        _world.Mark("disk lost", isReplaced ? 1 : 0);
+        _world.Tell(Host, isReplaced ? "lost its disk; an empty machine takes its place" : "lost its disk for good");
+        Disk = new SimulatedDisk(_world, Host) { Faults = faults, Shortening = Disk.Shortening };
+        (LostDisk, LostPower, WasHarmed, MayRefuse, Truth, IsGone) = (true, false, false, false, null, !isReplaced);
+        _failedFlushesAtBoot = 0;
+    }
+
+    /// <summary>After all an empty machine takes the place of one that is gone.</summary>
+    public void Replace() => IsGone = false;
+
     /// <summary>Stops the server as an operator does.</summary>
     public async Task StopAsync()
     {
@@ -152,6 +209,9 @@ internal sealed class SimulatedServer
             await node.Node.DisposeAsync();
             return true;
         });
+        if (Process != process)
+            return;
         Kill();
+        WasStopped = true;
     }
 }

@@ -70,6 +70,21 @@ internal sealed class SimulatedDisk
         file.Flushed(file.FlushMark());
     }
 
+    /// <summary>A process is about to delete a file, or to cut it to a length.</summary>
+    public Action<string, long>? Shortening { get; set; }
+
+    /// <summary>
+    /// Other bytes in the place of a file's: what rots, or what somebody does to a file. Durable; a process that has it open sees them.
+    /// </summary>
+    public void Overwrite(string name, byte[] bytes)
+    {
+        World.Mark("overwrite", bytes.Length);
+        Find(name)?.Become(bytes);
+    }
+
+    /// <summary>Nothing of the file is pending, and nobody has written to it for so long.</summary>
+    public bool IsSettled(string name, TimeSpan quiet) => Find(name) is { PendingChanges: 0 } file && World.NowNs - file.ChangedNs >= quiet.Ticks * 100;
+
     /// <summary>All files as they are now.</summary>
     public IReadOnlyList<(string Name, byte[] Bytes)> Backup() => [.. AllFiles().Select(name => (name, ReadAll(name)))];
 
@@ -115,6 +130,8 @@ internal sealed class SimulatedDisk
                 Walk(child, path + name + "/");
         }
     }
+
+    public bool Exists(string name) => Find(name) is not null;
 
     /// <inheritdoc cref="SimulatedInode.IsDurable"/>
     public bool IsDurable(string name, long length) => Find(name)?.IsDurable(length) == true;

@@ -68,6 +68,7 @@ internal sealed class SimulatedDiskView(SimulatedDisk disk, SimulatedProcess pro
             throw NoFile(name);
         if (!process.MayAct() || disk.Find(name) is null)
             return;
+        disk.Shortening?.Invoke(name, 0);
         var (directory, leaf) = disk.Parent(name);
         directory.SetFiles((leaf, null));
     }
@@ -106,6 +107,7 @@ internal sealed class SimulatedDiskView(SimulatedDisk disk, SimulatedProcess pro
             var file = Live();
             if (!process.MayAct())
                 return;
+            file.ChangedNs = disk.World.NowNs;
             if (disk.DrawWriteError())
             {
                 file.Write(offset, source[..disk.DrawPart(source.Length)]);
@@ -127,8 +129,12 @@ internal sealed class SimulatedDiskView(SimulatedDisk disk, SimulatedProcess pro
         public void SetLength(long length)
         {
             var file = Live();
-            if (process.MayAct())
-                file.SetLength(length);
+            if (!process.MayAct())
+                return;
+            if (length < file.Length)
+                disk.Shortening?.Invoke(name, length);
+            file.ChangedNs = disk.World.NowNs;
+            file.SetLength(length);
         }
 
         public void Reserve(long offset, long length)

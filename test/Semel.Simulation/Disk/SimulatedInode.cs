@@ -18,6 +18,9 @@ internal sealed class SimulatedInode(int number)
     public long Length => _cache.Length;
     public int PendingChanges => _pending.Count;
 
+    /// <summary>Virtual time of the last change that was made to it.</summary>
+    public long ChangedNs { get; set; }
+
     /// <summary>Space that the file holds: what is written, and what is reserved.</summary>
     public long Allocated => Math.Max(_cache.Length, _reserved);
 
@@ -90,6 +93,16 @@ internal sealed class SimulatedInode(int number)
     {
         _medium.Flip(offset, mask);
         _cache.Flip(offset, mask);
+    }
+
+    /// <summary>These bytes, and no others, on the medium and in what is read from now on; whoever has the file open reads them too.</summary>
+    public void Become(ReadOnlySpan<byte> bytes)
+    {
+        Forget(_pending.Count);
+        _cache = default;
+        _cache.Write(0, bytes);
+        _medium = _cache.Copy();
+        _reserved = Math.Min(_reserved, bytes.Length);
     }
 
     private void Forget(int count)

@@ -1,5 +1,4 @@
 using Semel.Protocol.Frames;
-using Semel.Protocol.Identity;
 using Semel.Simulation.Cluster;
 using Semel.Simulation.Disk;
 using Semel.Simulation.Kernel;
@@ -13,18 +12,34 @@ internal sealed class FaultInjector
     private readonly RunPlan _plan;
     private readonly SimulatedRandom _random;
     private readonly Action<FaultKind> _onWriters;
-    private readonly SimulatedServer _unlucky;      // the only one whose files are touched: what is on the others must be enough
+    private readonly Allowance _allowance;
+    private readonly StartFaults _starts;
+    private readonly FileFaults _files;
+    private readonly MasterFaults _masters;
+    private Task? _episode;      // what takes long and happens alone
     private IReadOnlyList<(string Name, byte[] Bytes)> _backup = [];
     private ulong _generationAtBackup = ulong.MaxValue;
     private bool _ended;
 
+    /// <param name="cluster">What is broken.</param>
+    /// <param name="plan">How.</param>
     /// <param name="onWriters">Carries out the faults that hit writers.</param>
-    public FaultInjector(SimulatedCluster cluster, RunPlan plan, Action<FaultKind> onWriters)
+    /// <param name="newClients">Starts clients that are told of another master.</param>
+    public FaultInjector(SimulatedCluster cluster, RunPlan plan, Action<FaultKind> onWriters, Action<string> newClients)
     {
         (_cluster, _plan, _onWriters) = (cluster, plan, onWriters);
         _random = cluster.World.Random.Fork();
-        _unlucky = _random.Pick(cluster.ChunkServers);
+        _allowance = new Allowance(cluster, plan, _random);
+        _files = new FileFaults(cluster, plan, _random, _allowance);
+        _masters = new MasterFaults(cluster, _random, plan, newClients);
+        _starts = new StartFaults(cluster, plan, _random, _allowance, () => _ended, whileDown: () =>
+        {
+            if (_plan.Faults.Contains(FaultKind.RotLastBytes) && _random.OneIn(2))
+                _files.RotLastBytesOfStopped();
+        });
     }
+
+    private SimulatedServer Unlucky => _allowance.Unlucky;
 
     public async Task RunAsync(TimeProvider time)
     {
@@ -34,6 +49,8 @@ internal sealed class FaultInjector
             if (!_ended)
                 Inject(_random.Pick(_plan.Faults));
         }
+        if (_episode is not null)
+            await _episode;
     }
 
     /// <summary>No new faults; everything that is broken is whole again at once.</summary>
@@ -137,8 +154,8 @@ internal sealed class FaultInjector
             case FaultKind.RestoreBackup:
                 if (_backup.Count > 0 && !_random.OneIn(4))
                     Restore();
-                else if (_cluster.GenerationOf(_unlucky) is > 0 and var generation)     // before, it would come back as another server
-                    (_backup, _generationAtBackup) = (_unlucky.Disk.Backup(), generation);
+                else if (_cluster.GenerationOf(Unlucky) is > 0 and var generation)     // before, it would come back as another server
+                    (_backup, _generationAtBackup) = (Unlucky.Disk.Backup(), generation);
                 break;
             case FaultKind.ClockJump:
                 _random.Pick([.. _cluster.Servers]).Process?.Time.Jump(_random.Between(TimeSpan.FromHours(-3), TimeSpan.FromHours(3)));
@@ -147,23 +164,46 @@ internal sealed class FaultInjector
             case FaultKind.DoubleWriter:
                 _onWriters(kind);
                 break;
+            case FaultKind.ColdStart:
+                Alone(_starts.ColdStartAsync);
+                break;
+            case FaultKind.IdleDeaths:
+                Alone(_starts.IdleDeathsAsync);
+                break;
+            case FaultKind.RotLastBytes:
+                Alone(() => _files.RotLastBytesAsync(() => _ended));
+                break;
+            case FaultKind.DiskDies:
+                _starts.DiskDies();
+                break;
+            case FaultKind.TruncateRunning:
+                _files.TruncateRunning();
+                break;
+            case FaultKind.OldMaster when _allowance.MasterIsUnlucky:
+                _masters.OldMaster(Later);
+                break;
+            case FaultKind.TwoMasters when _allowance.MasterIsUnlucky:
+                _masters.TwoMasters(Later);
+                break;
         }
     }
 
-    /// <summary>Chunks of which another server has a replica that counts. Only they may be harmed.</summary>
-    private List<string> HeldElsewhere() => [.. _cluster.Chunks()
-        .Where(chunk => chunk.Holders.Contains(_unlucky) && chunk.Holders.Count > 1)
-        .Select(chunk => SimulatedCluster.FileOf(chunk.Handle)).Where(_unlucky.Disk.AllFiles().Contains)];
+    /// <summary>Begins what takes long, unless something of this kind still goes on.</summary>
+    private void Alone(Func<Task> episode)
+    {
+        if (_episode is null or { IsCompleted: true })
+            _episode = episode();
+    }
 
     private void Rot()
     {
-        if (HeldElsewhere() is not { Count: > 0 } files)
+        if (_allowance.HeldElsewhere() is not { Count: > 0 } files)
             return;
         string file = _random.Pick(files);
-        int length = KnownCommitted(_unlucky.Disk.ReadAll(file));
-        _unlucky.WasHarmed = true;
+        int length = KnownCommitted(Unlucky.Disk.ReadAll(file));
+        Unlucky.WasHarmed = true;
         for (int i = _random.Below(3); i >= 0 && length > 0; i--)
-            _unlucky.Disk.Corrupt(file, _random.Below(length), (byte)(1 << _random.Below(8)));
+            Unlucky.Disk.Corrupt(file, _random.Below(length), (byte)(1 << _random.Below(8)));
     }
 
     /// <summary>
@@ -181,36 +221,34 @@ internal sealed class FaultInjector
     /// <summary>Somebody mixed up two files while the server was down. The foreign one has the right length, to make it harder to notice.</summary>
     private void Exchange()
     {
-        if (HeldElsewhere() is not { Count: > 1 } files)
+        if (_allowance.HeldElsewhere() is not { Count: > 1 } files)
             return;
         string target = _random.Pick(files), source = _random.Pick(files);
         if (source == target)
             return;
-        byte[] foreign = _unlucky.Disk.ReadAll(source);
+        byte[] foreign = Unlucky.Disk.ReadAll(source);
         // One without a frame looks like the log of a chunk to which nothing was appended: only the other replicas tell, and with memory durability they may have lost theirs.
         // And one that was exchanged before may be an older copy of the target itself, which looks like a torn tail.
-        if (!FrameHeader.TryRead(foreign, out var first, out _) || first.Chain == FrameHeader.ChainSeed(HandleOf(target)))
+        if (!FrameHeader.TryRead(foreign, out var first, out _) || first.Chain == FrameHeader.ChainSeed(SimulatedCluster.HandleOf(target)))
             return;
-        Array.Resize(ref foreign, _unlucky.Disk.ReadAll(target).Length);
-        _unlucky.Kill();
-        _unlucky.WasHarmed = true;
-        _unlucky.Disk.Put(target, foreign);
-        Later(_unlucky.Start);
+        Array.Resize(ref foreign, Unlucky.Disk.ReadAll(target).Length);
+        Unlucky.Kill();
+        Unlucky.WasHarmed = true;
+        Unlucky.Disk.Put(target, foreign);
+        Later(Unlucky.Start);
     }
-
-    private static ChunkHandle HandleOf(string file) => new(ulong.Parse(Path.GetFileNameWithoutExtension(file), System.Globalization.NumberStyles.HexNumber, System.Globalization.CultureInfo.InvariantCulture));
 
     private void Restore()
     {
         // It must not have the last replica of anything; and a copy that is younger than the generation that the master knows looks like the directory itself.
-        if (!_cluster.Master.IsUp || _cluster.GenerationOf(_unlucky) <= _generationAtBackup + 1
-            || _cluster.Chunks().Any(chunk => chunk.Holders.Contains(_unlucky) && chunk.Holders.Count == 1))
+        if (_allowance.MasterIsUnlucky || Unlucky.IsGone || Unlucky.LostDisk || !_cluster.Master.IsUp || _cluster.GenerationOf(Unlucky) <= _generationAtBackup + 1
+            || _cluster.Chunks().Any(chunk => chunk.Holders.Contains(Unlucky) && chunk.Holders.Count == 1))
             return;
         _cluster.World.Reached("a backup was put back");
-        _unlucky.Kill();
-        _unlucky.WasHarmed = true;
-        _unlucky.Disk.Restore(_backup);
-        Later(_unlucky.Start);
+        Unlucky.Kill();
+        Unlucky.WasHarmed = true;
+        Unlucky.Disk.Restore(_backup);
+        Later(Unlucky.Start);
     }
 
     private void DieInStep(SimulatedServer server, Action die) => server.Process?.DieAtEffect(1 + _random.Below(_random.OneIn(2) ? 5 : 60), () =>

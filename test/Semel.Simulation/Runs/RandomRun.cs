@@ -74,15 +74,22 @@ internal sealed class RandomRun
                 StartAnonymousWriter(file);
             for (int i = 0; i < _plan.PassingWriters; i++)
                 StartPassingWriters(file);
+            if (_plan.TouchesDisks)
+                StartCat(file, _cluster.Master.Address);
         }
-        var injector = new FaultInjector(_cluster, _plan, HitWriter);
+        var injector = new FaultInjector(_cluster, _plan, HitWriter, StartClientsOf);
         if (!Do("the faults", FaultLimit, () => injector.RunAsync(_cluster.Environment.Time)))
             return;
 
         // Step 3
         injector.Heal();
+        foreach (var writer in _writers.Where(w => w is { IsLedAstray: true, IsDone: false }))
+            StartIncarnation(writer);       // what it was told of is gone
         foreach (var file in _plan.PassingWriters > 0 ? [] : _history.Files.Values.ToList())
             StartIncarnation(AddWriter(file, "late"));      // there always is something left to do
+
+        if (_plan.TouchesDisks && !Do("the operator to put everything in order", ProgressLimit, OperateAsync))
+            return;
 
         // Step 4
         if (!_world.RunUntil(() => _writers.All(w => w.IsDone) && _anonymousWriters == 0, ProgressLimit, "the writers to finish after everything was healed", IsExcused))
@@ -145,15 +152,16 @@ internal sealed class RandomRun
 
     // ---- Writers and readers
 
-    private void StartIncarnation(WriterSlot slot)
+    private void StartIncarnation(WriterSlot slot, string? otherMaster = null)
     {
         var (process, wire) = _cluster.NewClientProcess("writer");
-        string master = _cluster.Master.Address;
+        string master = otherMaster ?? _cluster.Master.Address;
         var plan = _cluster.IsHealed ? _plan with { ThinkTime = TimeSpan.Zero } : _plan;
         IRunWriter writer = plan.BareClients
             ? new BareWriter(process, wire, master, slot.File.Path, slot.History, plan)
             : new LibraryWriter(process, wire, master, slot.File.Path, slot.History, plan);
         slot.Incarnations.Add(process);
+        slot.IsLedAstray |= otherMaster is not null;
         process.Start(async () =>
         {
             await writer.RunAsync();
@@ -196,6 +204,20 @@ internal sealed class RandomRun
             process.Start(new LibraryReader(process, wire, master, file.Path, history).RunAsync);
     }
 
+    private void StartCat(FileHistory file, string master)
+    {
+        var (process, wire) = _cluster.NewClientProcess("cat");
+        process.Start(new Cat(process, wire, master, file).RunAsync);
+    }
+
+    /// <summary>Clients that were told of another master.</summary>
+    private void StartClientsOf(string master)
+    {
+        StartCat(_random.Pick([.. _history.Files.Values]), master);
+        if (_writers.Where(w => !w.IsDone).ToList() is { Count: > 0 } writers)
+            StartIncarnation(_random.Pick(writers), master);
+    }
+
     private void HitWriter(FaultKind kind)
     {
         if (_writers.Count == 0)
@@ -212,6 +234,36 @@ internal sealed class RandomRun
     }
 
     // ---- What is left in the end
+
+    /// <summary>
+    /// Whoever refuses to start on files that somebody had changed gets back what was there. A master whose directory was changed is looked at for a while: does everything go on with it,
+    /// then it is believed, and must be right in everything; else it has said that something is wrong, and gets back what was there, too.
+    /// </summary>
+    private async Task OperateAsync()
+    {
+        var time = _cluster.Environment.Time;
+        await Task.Delay(TimeSpan.FromSeconds(2), time);
+        foreach (var server in _cluster.Servers.Where(s => s is { Refusal: not null, Truth: not null }))
+            PutBack(server);
+        if (_cluster.Master.Truth is null)
+            return;
+        for (int i = 0; i < 400; i++)
+        {
+            if (_writers.All(w => w.IsDone) && _anonymousWriters == 0)
+                return;
+            await Task.Delay(TimeSpan.FromMilliseconds(100), time);
+        }
+        PutBack(_cluster.Master);
+    }
+
+    private void PutBack(SimulatedServer server)
+    {
+        _world.Reached("the operator put back what was there");
+        server.Kill();
+        server.Disk.Restore(server.Truth!);
+        server.Truth = null;
+        server.Start();
+    }
 
     private async Task AuditAsync()
     {
@@ -254,5 +306,8 @@ internal sealed class RandomRun
         public WriterHistory History => history;
         public List<SimulatedProcess> Incarnations { get; } = [];
         public bool IsDone { get; set; }
+
+        /// <summary>An incarnation was told of another master than the cluster's.</summary>
+        public bool IsLedAstray { get; set; }
     }
 }

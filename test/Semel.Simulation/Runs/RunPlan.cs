@@ -66,6 +66,27 @@ internal enum FaultKind
 
     /// <summary>A second incarnation of a writer starts while the first still runs.</summary>
     DoubleWriter,
+
+    /// <summary>Every process stops, in one way or another; the machines come back one by one, in any order.</summary>
+    ColdStart,
+
+    /// <summary>A chunk server's disk is gone for good, also between its start and the others'. An empty server takes its place, or nobody does.</summary>
+    DiskDies,
+
+    /// <summary>The last frame, entry or slot of a file is damaged, on one machine for the whole run: a chunk server's or the master's.</summary>
+    RotLastBytes,
+
+    /// <summary>A replica's file is cut while its server runs, on one server for the whole run.</summary>
+    TruncateRunning,
+
+    /// <summary>A copy of the master's directory is made, or put back.</summary>
+    OldMaster,
+
+    /// <summary>A second master is started on a copy of the first one's directory; some are told of it.</summary>
+    TwoMasters,
+
+    /// <summary>Long quiet; then servers are gone with their disks, one after another.</summary>
+    IdleDeaths,
 }
 
 /// <summary>
@@ -117,6 +138,15 @@ internal sealed record RunPlan
     /// <summary>Longest pause of a writer between two appends.</summary>
     public required TimeSpan ThinkTime { get; init; }
 
+    /// <summary>Kinds that runs do not have by themselves yet, because the program does not survive them.</summary>
+    public static readonly IReadOnlySet<FaultKind> NotYet = new HashSet<FaultKind>
+    {
+        FaultKind.ColdStart, FaultKind.DiskDies, FaultKind.RotLastBytes, FaultKind.TruncateRunning, FaultKind.OldMaster, FaultKind.TwoMasters, FaultKind.IdleDeaths,
+    };
+
+    /// <summary>Disks or what is on them go away, or whole clusters: what a start may believe is at stake, and more is looked at.</summary>
+    public bool TouchesDisks => Faults.Any(IsOfAStart);
+
     public static RunPlan Draw(ulong seed)
     {
         var random = new SimulatedRandom(seed ^ 0x5eed_91a7);
@@ -124,6 +154,7 @@ internal sealed record RunPlan
         int servers = 3 + (random.OneIn(2) ? random.Below(3) : 0);
         bool harsh = random.OneIn(3);
         var kinds = Enum.GetValues<FaultKind>()
+            .Where(kind => !IsOfAStart(kind))
             .Where(_ => random.OneIn(2))
             .Where(kind => !harsh || !NeedsRepair(kind, durability))
             .ToList();
@@ -179,8 +210,30 @@ internal sealed record RunPlan
             ThinkTime = random.OneIn(4) ? TimeSpan.Zero : interval * faults / records * (2 * random.NextDouble()),   // so that most faults meet work
             Regrants = random.Pick([0.25, 0.25, 0.9]),
         };
-        return WithPassingWriters(plan, seed);
+        return WithStartFaults(WithPassingWriters(plan, seed), seed);
     }
+
+    /// <summary>One run in four is about what a start may believe.</summary>
+    private static RunPlan WithStartFaults(RunPlan plan, ulong seed)
+    {
+        var random = new SimulatedRandom(seed ^ 0xc01d_57a7);
+        var kinds = Enum.GetValues<FaultKind>()
+            .Where(IsOfAStart)
+            .Where(_ => random.OneIn(3))
+            .Where(kind => !NotYet.Contains(kind) && !(plan.HarshMaster && NeedsRepair(kind, plan.Shape.Durability)))
+            .ToList();
+        return seed % 4 != 1 || kinds.Count == 0 ? plan : plan.With(kinds, random);
+    }
+
+    /// <summary>A run with these kinds of faults as well: often enough to meet one, with machines enough.</summary>
+    private RunPlan With(List<FaultKind> kinds, SimulatedRandom random) => this with
+    {
+        Faults = [.. Faults.Where(_ => random.OneIn(3)), .. kinds],
+        FaultCount = Math.Max(FaultCount, kinds.Count + 1),
+        Shape = Shape with { ChunkServers = kinds.Contains(FaultKind.IdleDeaths) ? Math.Max(4, Shape.ChunkServers) : Shape.ChunkServers },
+    };
+
+    private static bool IsOfAStart(FaultKind kind) => kind >= FaultKind.ColdStart;
 
     public RunPlan WithoutPassingWriters() => PassingWriters == 0
         ? this
@@ -207,7 +260,7 @@ internal sealed record RunPlan
     }
 
     /// <summary>The harsh master repairs nothing: with it, nothing may happen that damages a replica.</summary>
-    public static bool NeedsRepair(FaultKind kind, Durability durability) => kind is FaultKind.Rot or FaultKind.ForeignFile or FaultKind.RestoreBackup
+    public static bool NeedsRepair(FaultKind kind, Durability durability) => kind is FaultKind.Rot or FaultKind.ForeignFile or FaultKind.RestoreBackup or > FaultKind.ColdStart
         || (durability == Durability.Memory && kind is (FaultKind.PowerFailServer or FaultKind.PowerFailAll or FaultKind.PowerFailServerInStep));
 
     public override string ToString()
