@@ -30,12 +30,18 @@ internal sealed class Copies
     /// <summary>Chunks in which something was acknowledged.</summary>
     public IEnumerable<ChunkHandle> Chunks => _answered.Keys.Select(h => new ChunkHandle(h));
 
-    /// <summary>The server's disk has all that was acknowledged of the chunk, whatever the server may know or believe.</summary>
-    public bool IsWholeAt(SimulatedServer server, ChunkHandle handle) =>
-        _answered.TryGetValue(handle.Value, out var last) && FramesAt(server, handle) is { } frames && Has(frames, handle, last);
-
-    /// <summary>Nothing was acknowledged in it: nothing can be lost with it.</summary>
-    public bool IsNothingIn(ChunkHandle handle) => !_answered.ContainsKey(handle.Value);
+    /// <summary>
+    /// The server's disk has all that was acknowledged of the chunk, whatever the server may know or believe. Where no record was acknowledged, the longest log counts: there may be more in
+    /// it than records.
+    /// </summary>
+    public bool IsWholeAt(SimulatedServer server, ChunkHandle handle)
+    {
+        if (FramesAt(server, handle) is not { } frames)
+            return false;
+        return _answered.TryGetValue(handle.Value, out var last)
+            ? Has(frames, handle, last)
+            : TailOf(frames, handle) >= _cluster.ChunkServers.Max(other => FramesAt(other, handle) is { } theirs ? TailOf(theirs, handle) : 0);
+    }
 
     /// <summary>
     /// Servers that have all of it, and can know that: not those whose files somebody exchanged, nor those that lost power where that may cost what was acknowledged.
@@ -76,6 +82,15 @@ internal sealed class Copies
                 return frame.Writer.Value == last.Writer && frame.FirstSequence == last.FirstSequence && frame.Epoch == last.Epoch;
         }
         return false;
+    }
+
+    private static uint TailOf(byte[] frames, ChunkHandle handle)
+    {
+        var reader = new FrameReader(frames, 0, FrameHeader.ChainSeed(handle));
+        while (reader.Read())
+        {
+        }
+        return reader.Offset;
     }
 
     private static byte[]? FramesAt(SimulatedServer server, ChunkHandle handle)

@@ -71,6 +71,8 @@ internal sealed class Auditor(SimulatedCluster cluster, SimulatedProcess process
         var replicas = new List<ReplicaImage>();
         foreach (var member in location.Members)
         {
+            if (cluster.ServerAt(member.Address).IsGone)
+                continue;       // whether the others are as many as they can be is checked apart
             if (await TryReadReplicaAsync(location.Handle, member.Address) is not { } replica)
                 return null;
             replicas.Add(replica);

@@ -30,7 +30,7 @@ internal sealed class Allowance
     /// <summary>Chunks of which another server has a replica that counts, by file. Only they may be harmed.</summary>
     public List<string> HeldElsewhere() => MasterIsUnlucky || Unlucky.IsGone ? [] : [.. (_plan.TouchesDisks ? _cluster.LastKnownChunks() : _cluster.Chunks())
         .Where(chunk => chunk.Holders.Contains(Unlucky) && chunk.Holders.Count > 1)
-        .Where(chunk => !_plan.TouchesDisks || _cluster.Copies.IsNothingIn(chunk.Handle)
+        .Where(chunk => !_plan.TouchesDisks
             || _cluster.Copies.Provable(chunk.Handle).Any(other => other != Unlucky && chunk.Holders.Contains(other)))
         .Select(chunk => SimulatedCluster.FileOf(chunk.Handle)).Where(Unlucky.Disk.Exists)];
 
@@ -40,8 +40,6 @@ internal sealed class Allowance
     /// </summary>
     public bool MayDie(SimulatedServer server) => !server.IsGone && _cluster.LastKnownChunks().All(chunk =>
     {
-        if (_cluster.Copies.IsNothingIn(chunk.Handle))
-            return true;
         var left = _cluster.Copies.Provable(chunk.Handle).Where(other => other != server).ToList();
         return left.Any(chunk.Holders.Contains) || (left.Count > 0 && ShrankTooEarly(chunk.Holders));
     });

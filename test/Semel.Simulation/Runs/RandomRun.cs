@@ -102,6 +102,8 @@ internal sealed class RandomRun
             return;
         foreach (var checker in _checkers)
             checker.CheckReaders();
+        if (_plan.TouchesDisks && !_plan.HarshMaster)
+            _world.RunUntil(IsRepaired, ProgressLimit, "every chunk to have as many copies as it can have", IsExcused);
     }
 
     private bool Do(string what, TimeSpan limit, Func<Task> flow)
@@ -232,6 +234,10 @@ internal sealed class RandomRun
         }
         StartIncarnation(slot);
     }
+
+    private bool IsRepaired() => _cluster.Copies.Chunks.All(chunk =>
+        _cluster.ChunkServers.Count(server => !server.IsGone && _cluster.Copies.IsWholeAt(server, chunk))
+            >= Math.Min(_plan.Shape.Replicas, _cluster.ChunkServers.Count(server => !server.IsGone)));
 
     // ---- What is left in the end
 

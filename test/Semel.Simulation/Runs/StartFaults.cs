@@ -53,10 +53,25 @@ internal sealed class StartFaults(SimulatedCluster cluster, RunPlan plan, Simula
         if (cluster.ChunkServers.Any(server => server.WasHarmed))
             return;     // what is on the last one must be good
         cluster.Calm();
+        var network = cluster.Network.Faults;
+        cluster.Network.Faults = network with { Loss = 0, Duplication = 0, Tail = 0 };
+        try
+        {
+            await DieOneByOneAsync();
+        }
+        finally
+        {
+            if (!hasEnded())
+                cluster.Network.Faults = network;
+        }
+    }
+
+    private async Task DieOneByOneAsync()
+    {
         bool isLong = random.OneIn(16);
         await PauseAsync(TimeSpan.FromSeconds(isLong ? 60 : 6), TimeSpan.FromSeconds(isLong ? 180 : 20));
         // A member is waited for before a configuration falls below its floor.
-        var least = TimeSpan.FromSeconds(isLong ? 40 : 8) + (plan.Shape.Replicas <= plan.Shape.MinMembers ? Nodes.MemberGrace : TimeSpan.Zero);
+        var least = TimeSpan.FromSeconds(isLong ? 40 : 12) + (plan.Shape.Replicas <= plan.Shape.MinMembers ? Nodes.MemberGrace : TimeSpan.Zero);
         for (int left = 1 + random.Below(3); left > 0 && allowance.Living > 1 && !hasEnded(); left--)
         {
             var server = random.Pick([.. cluster.ChunkServers.Where(s => !s.IsGone)]);
