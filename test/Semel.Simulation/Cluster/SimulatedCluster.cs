@@ -127,8 +127,7 @@ internal sealed class SimulatedCluster
             PromiseReply { Status: Status.Ok } promise when promise.LastView < promise.Promised => (((PromiseRequest)call.Request).Handle, promise.Tail),
             _ => (0ul, 0u),
         };
-        var server = ServerAt(call.Address);
-        if (length > 0 && !server.WasHarmed && !server.Disk.IsDurable(FileOf(new ChunkHandle(handle)), length))
+        if (length > 0 && ServerAt(call.Address) is { WasHarmed: false } server && !server.Disk.IsDurable(FileOf(new ChunkHandle(handle)), length))
             World.Fail($"{call.ToHost} says in its answer to {call.Kind} #{call.Id} that {length} bytes of chunk {new ChunkHandle(handle)} are durable, and they are not");
     }
 
@@ -145,8 +144,9 @@ internal sealed class SimulatedCluster
     /// <summary>
     /// A chunk has no replica left that anybody may believe, and that for a good reason. Then the file has to wait for its operator.
     /// </summary>
-    public bool IsUnavailableByRight() => Chunks().Any(chunk =>
-        chunk.Holders.All(server => HasForgotten(server, chunk.Handle)) && !Copies.Provable(chunk.Handle).Any());
+    /// <param name="evenIfWhole">Also when a server that the master has left out still has all of it.</param>
+    public bool IsUnavailableByRight(bool evenIfWhole) => Chunks().Any(chunk =>
+        chunk.Holders.All(server => HasForgotten(server, chunk.Handle)) && (evenIfWhole || !Copies.Provable(chunk.Handle).Any()));
 
     private bool HasForgotten(SimulatedServer server, ChunkHandle handle)
     {

@@ -19,7 +19,7 @@ internal sealed class Circumstances
         for (int i = 0; i + 1 < arguments.Length; i++)
         {
             if (arguments[i] is "--master" or "--clients" or "--durability" or "--replicas" or "--window" or "--faults" or "--fault-count" or "--fault-ms" or "--flush-ms" or "--flush-tail-ms" or "--record-bytes"
-                or "--regrants" or "--late" or "--servers" or "--min-members" or "--think-ms" or "--fault-interval-ms")
+                or "--regrants" or "--late" or "--servers" or "--min-members" or "--think-ms" or "--fault-interval-ms" or "--quiet-s" or "--records")
                 result._options.Add($"{arguments[i]} {arguments[i + 1]}");
         }
         result.ApplyTo(RunPlan.Draw(1));    // a value that cannot be read fails now
@@ -47,6 +47,8 @@ internal sealed class Circumstances
         "--replicas" => plan with { Shape = plan.Shape with { Replicas = Number(value), MinMembers = 1 } },
         "--window" => plan with { Window = Number(value) },
         "--faults" => plan with { Faults = [.. value.Split(',').Select(Enum.Parse<FaultKind>)] },
+        "--quiet-s" => plan with { Quiet = TimeSpan.FromSeconds(Number(value)) },
+        "--records" => plan with { RecordsPerWriter = Number(value) },
         "--servers" => plan with { Shape = plan.Shape with { ChunkServers = Number(value) } },
         "--min-members" => plan with { Shape = plan.Shape with { MinMembers = Number(value) } },
         "--think-ms" => plan with { ThinkTime = TimeSpan.FromMilliseconds(Number(value)) },

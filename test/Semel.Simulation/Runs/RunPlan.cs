@@ -138,6 +138,9 @@ internal sealed record RunPlan
     /// <summary>Longest pause of a writer between two appends.</summary>
     public required TimeSpan ThinkTime { get; init; }
 
+    /// <summary>Least time that nobody writes before idle servers die; twice as much at most.</summary>
+    public required TimeSpan Quiet { get; init; }
+
     /// <summary>Kinds that runs do not have by themselves yet, because the program does not survive them.</summary>
     public static readonly IReadOnlySet<FaultKind> NotYet = new HashSet<FaultKind>
     {
@@ -209,6 +212,7 @@ internal sealed record RunPlan
             BatchOneIn = random.Pick([0, 3, 10]),
             ThinkTime = random.OneIn(4) ? TimeSpan.Zero : interval * faults / records * (2 * random.NextDouble()),   // so that most faults meet work
             Regrants = random.Pick([0.25, 0.25, 0.9]),
+            Quiet = TimeSpan.FromSeconds(6),
         };
         return WithStartFaults(WithPassingWriters(plan, seed), seed);
     }
@@ -230,6 +234,7 @@ internal sealed record RunPlan
     {
         Faults = [.. Faults.Where(_ => random.OneIn(3)), .. kinds],
         FaultCount = Math.Max(FaultCount, kinds.Count + 1),
+        Quiet = random.OneIn(10) ? TimeSpan.FromSeconds(65) : Quiet,
         Shape = Shape with { ChunkServers = kinds.Contains(FaultKind.IdleDeaths) ? Math.Max(4, Shape.ChunkServers) : Shape.ChunkServers },
     };
 

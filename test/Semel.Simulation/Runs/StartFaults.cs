@@ -68,10 +68,9 @@ internal sealed class StartFaults(SimulatedCluster cluster, RunPlan plan, Simula
 
     private async Task DieOneByOneAsync()
     {
-        bool isLong = random.OneIn(16);
-        await PauseAsync(TimeSpan.FromSeconds(isLong ? 60 : 6), TimeSpan.FromSeconds(isLong ? 180 : 20));
+        await PauseAsync(plan.Quiet, plan.Quiet * 2);
         // A member is waited for before a configuration falls below its floor.
-        var least = TimeSpan.FromSeconds(isLong ? 40 : 12) + (plan.Shape.Replicas <= plan.Shape.MinMembers ? Nodes.MemberGrace : TimeSpan.Zero);
+        var least = TimeSpan.FromSeconds(12) + (plan.Shape.Replicas <= plan.Shape.MinMembers ? Nodes.MemberGrace : TimeSpan.Zero);
         for (int left = 1 + random.Below(3); left > 0 && allowance.Living > 1 && !hasEnded(); left--)
         {
             var server = random.Pick([.. cluster.ChunkServers.Where(s => !s.IsGone)]);
