@@ -49,13 +49,10 @@ internal sealed class Cat(SimulatedProcess process, IWire wire, string master, F
         process.World.Reached("cat read to the end");
         if (found.Count < acknowledged)
             Fail($"says that it is at the end after {found.Count} records; {acknowledged} were acknowledged before it began");
-        foreach (var (place, crc) in expected)
-        {
-            if (!found.TryGetValue(place, out uint there))
-                Fail($"read to the end and did not see the record at {place}, which was acknowledged before it began");
-            else if (there != crc)
-                Fail($"saw ANOTHER record at {place} than the one that was acknowledged there before it began");
-        }
+        else if (expected.Where(e => !found.ContainsKey(e.Place)).ToList() is [var missed, ..] all)
+            Fail($"read to the end and did not see the record at {missed.Place}, which was acknowledged before it began, nor {all.Count - 1} others");
+        else if (expected.Where(e => found[e.Place] != e.Crc).ToList() is [var other, ..])
+            Fail($"saw ANOTHER record at {other.Place} than the one that was acknowledged there before it began");
         return true;
     }
 

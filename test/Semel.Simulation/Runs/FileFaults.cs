@@ -38,7 +38,8 @@ internal sealed class FileFaults(SimulatedCluster cluster, RunPlan plan, Simulat
     public void RotLastBytesOfStopped()
     {
         var server = Target;
-        if (server.Process is not null || server.IsGone)
+        // A master that started on harmed files is being judged: what was there before must stay what may be put back.
+        if (server.Process is not null || server.IsGone || server.Refusal is not null || (server == cluster.Master && server.Truth is not null))
             return;
         var files = Candidates(server).Where(name => server.WasStopped || server.Disk.IsSettled(name, SettleTime)).ToList();
         if (files.Count == 0)
@@ -90,7 +91,7 @@ internal sealed class FileFaults(SimulatedCluster cluster, RunPlan plan, Simulat
         if (LastUnit.Of(file, bytes, before: random.OneIn(3) ? random.Below(4) : 0) is not { } unit)
             return;
         (server.WasHarmed, server.MayRefuse) = (true, true);
-        server.Truth ??= server.Disk.Backup();
+        server.Truth = server.Disk.Backup();
         string how;
         switch (random.Below(5))
         {
