@@ -58,6 +58,13 @@ public sealed class MasterOptions : IValidatableObject
     [Range(typeof(TimeSpan), "00:00:00", "00:01:00")]
     public TimeSpan ComplaintPause { get; set; } = TimeSpan.FromMilliseconds(500);
 
+    /// <summary>
+    /// How long the members of an open chunk are waited for before it goes on with fewer than <see cref="MinMembers"/>: none is left out before it was silent for so long, counted from the later of
+    /// the master's start and its last sign of life. Until then such a chunk takes no records. Default 5 min.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "1.00:00:00")]
+    public TimeSpan MemberGrace { get; set; } = TimeSpan.FromMinutes(5);
+
     /// <summary>A file whose chunk lost a member is given a new chunk with all replicas at most this often, unless a server came back. Default 20 s.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
     public TimeSpan ShortSealPause { get; set; } = TimeSpan.FromSeconds(20);

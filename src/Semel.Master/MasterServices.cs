@@ -29,6 +29,8 @@ internal sealed record MasterServices(
 
     public TimeSpan Since(long timestamp) => Time.GetElapsedTime(timestamp);
 
+    public long TimestampsIn(TimeSpan time) => (long)(time.TotalSeconds * Time.TimestampFrequency);
+
     public long WallClockMs => Time.GetUtcNow().ToUnixTimeMilliseconds();
 
     /// <summary>Between half of the pause and all of it.</summary>

@@ -28,6 +28,7 @@ internal sealed class MasterSettings : ProcessSettings
         new("call_timeout", SettingKind.Duration, s => s.Master, nameof(MasterOptions.CallTimeout), "How long a call to a chunk server may take."),
         new("longest_retry_pause", SettingKind.Duration, s => s.Master, nameof(MasterOptions.LongestRetryPause), "Longest pause between two attempts at a chunk that has no usable member or no server to be made on."),
         new("complaint_pause", SettingKind.Duration, s => s.Master, nameof(MasterOptions.ComplaintPause), "Complaints about a primary that was granted less than this ago change nothing: it may still be recovering."),
+        new("member_grace", SettingKind.Duration, s => s.Master, nameof(MasterOptions.MemberGrace), "How long missing members of a chunk are waited for before it goes on with fewer than `min_members`, counted from the master's start or their last sign of life; until then it takes no records."),
         new("short_seal_pause", SettingKind.Duration, s => s.Master, nameof(MasterOptions.ShortSealPause), "A file whose chunk lost a member is given a new chunk with all replicas at most this often, unless a server came back."),
         new("repair_grace", SettingKind.Duration, s => s.Master, nameof(MasterOptions.RepairGrace), "A sealed chunk is copied when it has lacked a replica for this long."),
         new("parallel_clones", SettingKind.Number, s => s.Master, nameof(MasterOptions.ParallelClones), "Chunks that are copied at a time in the whole cluster."),

@@ -82,7 +82,9 @@ internal sealed class GarbageCollection(
             services.Logger.ReplicaLost(server.Id, chunk.Handle);
         if (!chunk.IsSealed)
         {
-            views.Start(chunk, $"member {server.Id} has no good replica any more", accused: server.Id);
+            // A damaged one says so itself when it is asked; one whose disk fails may be whole.
+            string reason = $"member {server.Id} has no good replica any more";
+            _ = isDamaged ? views.Start(chunk, reason, accused: server.Id) : views.Start(chunk, reason, lost: server.Id);
             return;
         }
         repair.HasNone(chunk, server.Id);

@@ -30,6 +30,12 @@ internal sealed class KnownServer(ServerId id, string address)
     /// <summary>When the last heartbeat came.</summary>
     public long HeardAt { get; set; }
 
+    /// <summary>When it last registered, or was heard of again after it counted as dead.</summary>
+    public long CameBackAt { get; set; }
+
+    /// <summary>When it last did what a view change asked of it.</summary>
+    public long AnsweredAt { get; set; }
+
     /// <summary>Of the last heartbeat; starts anew with each registration.</summary>
     public ulong Sequence { get; set; }
 

@@ -127,6 +127,7 @@ internal sealed class Registration(
     /// <summary>1: it counts as alive everywhere. 2: chunks that waited for it, or for any server, go on.</summary>
     private void CameBack(KnownServer server, bool wasAlive)
     {
+        server.CameBackAt = services.Now;
         views.MemberCameBack(server.Id);
         servers.Changed.Fire();
         if (wasAlive)

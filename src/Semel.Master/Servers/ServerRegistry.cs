@@ -17,7 +17,7 @@ internal sealed class ServerRegistry
         _services = services;
         _startedAt = services.Now;
         foreach (var (id, admitted) in services.State.Servers)
-            _servers.Add(id, new KnownServer(id, admitted.Address));
+            Add(new KnownServer(id, admitted.Address));
     }
 
     /// <summary>Fires when a server became alive or has reported all that it has.</summary>
@@ -36,7 +36,11 @@ internal sealed class ServerRegistry
         return server!;
     }
 
-    public void Add(KnownServer server) => _servers.Add(server.Id, server);
+    public void Add(KnownServer server)
+    {
+        server.HeardAt = server.CameBackAt = server.AnsweredAt = _startedAt;
+        _servers.Add(server.Id, server);
+    }
 
     public bool IsAlive(ServerId id) => _servers.TryGetValue(id, out var server) && server.IsAlive;
 
@@ -47,6 +51,9 @@ internal sealed class ServerRegistry
     /// <summary>It was silent for too long; also when it has not registered within that time since the master started.</summary>
     public bool IsDead(ServerId id) => !_servers.TryGetValue(id, out var server) || server.Presence == ServerPresence.Dead
         || (server.Presence == ServerPresence.Absent && _services.Since(_startedAt) > _services.Options.DeadAfter);
+
+    /// <summary>When it was last heard of: a heartbeat, a registration, an answer. Not before the master's start, which knows of nothing before it.</summary>
+    public long LastSignOf(ServerId id) => Math.Max(Get(id).HeardAt, Get(id).AnsweredAt);
 
     public void SetPresence(KnownServer server, ServerPresence presence)
     {

@@ -5,13 +5,16 @@ using Semel.Protocol.Messages;
 
 namespace Semel.Master.Views;
 
-/// <summary>The state of one chunk's view change while it runs.</summary>
+/// <summary>The state of one chunk's view change while it runs, and while it waits for members.</summary>
 internal sealed class ViewChange(Chunk chunk)
 {
     public Chunk Chunk { get; } = chunk;
 
     /// <summary>Members that the primary cannot work with, or that did not take over.</summary>
     public SortedSet<ServerId> Accused { get; } = [];
+
+    /// <summary>Members of which it is known that they have no replica: there is nothing to wait for.</summary>
+    public SortedSet<ServerId> Lost { get; } = [];
 
     /// <summary>Clients complained about the primary.</summary>
     public bool AvoidPrimary { get; set; }
@@ -28,6 +31,15 @@ internal sealed class ViewChange(Chunk chunk)
     /// <summary>Answers OK to the promise of <see cref="Version"/>.</summary>
     public SortedDictionary<ServerId, PromiseReply> Answers { get; set; } = [];
 
+    /// <summary>Incarnations (as the master knew them) whose answers those are: a server that was started anew may have lost what the one before promised with.</summary>
+    public SortedDictionary<ServerId, ulong> Incarnations { get; } = [];
+
+    /// <summary>Since when members that were asked did not answer OK.</summary>
+    public SortedDictionary<ServerId, long> RefusedSince { get; } = [];
+
+    /// <summary>Nothing can have become better before this time, unless a member comes back.</summary>
+    public long NotBefore { get; set; }
+
     /// <summary>Why members did not answer OK, last time they were asked.</summary>
     public SortedDictionary<ServerId, string> Refusals { get; } = [];
 
@@ -39,4 +51,18 @@ internal sealed class ViewChange(Chunk chunk)
 
     /// <summary>A member has promised this version already, to an earlier master.</summary>
     public ulong PromisedElsewhere { get; set; }
+
+    /// <summary>Who was accused long ago may work again.</summary>
+    public void TakeUpAgain()
+    {
+        Accused.Clear();
+        AvoidPrimary = false;
+    }
+
+    /// <summary>A promise does not get old; what a member said of its replica does when it went away or was started anew since. It is asked again.</summary>
+    public void DropOldAnswers(ServerRegistry servers)
+    {
+        foreach (var member in Answers.Keys.Where(m => servers.IsDead(m) || Incarnations[m] != servers.Get(m).Incarnation).ToList())
+            Answers.Remove(member);
+    }
 }

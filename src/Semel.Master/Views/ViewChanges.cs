@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Semel.Master.Chunks;
 using Semel.Master.OperationLog;
@@ -11,7 +12,8 @@ using Semel.Protocol.Wires;
 namespace Semel.Master.Views;
 
 /// <summary>
-/// Replaces the primary or the members of open chunks. At most one view change runs for a chunk; whoever asks meanwhile joins it.
+/// Replaces the primary or the members of open chunks. At most one view change runs for a chunk; whoever asks meanwhile joins it. One that nobody waits for, and that cannot go on, is put aside
+/// and taken up again, with the version that it has reserved, when somebody asks, when a member comes back, or when the members' time is over.
 /// </summary>
 internal sealed class ViewChanges(MasterServices services, ServerRegistry servers, ActivityTable activities, Placement placement, Granting granting)
 {
@@ -25,8 +27,10 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
 
     private readonly SortedDictionary<ulong, ViewChange> _running = [];
     private readonly SortedSet<ulong> _owed = [];
+    private readonly SortedDictionary<ulong, ViewChange> _aside = [];   // of those in _owed that do not run
     private readonly SortedDictionary<ulong, (ulong Version, long Since)> _expectedSeals = [];
     private readonly Slots _slots = new(services.Options.ParallelViewChanges);
+    private readonly MemberWaits _waits = new(services, servers);
 
     public bool IsRunning(Chunk chunk) => _running.ContainsKey(chunk.Handle.Value);
 
@@ -38,25 +42,44 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         || (servers.IsDead(chunk.Primary) && !activities.WasGrantedWithin(chunk.File, services.Options.DeadAfter));
 
     /// <summary>Why the chunk is not available yet.</summary>
-    public string ProblemOf(Chunk chunk) =>
-        _running.TryGetValue(chunk.Handle.Value, out var change) && change.Problem is { } problem ? problem : "its primary is being replaced";
-
-    /// <summary>Remembers that the chunk needs a view change before it can be used.</summary>
-    public void Owe(Chunk chunk) => _owed.Add(chunk.Handle.Value);
+    public string ProblemOf(Chunk chunk)
+    {
+        if (!_running.TryGetValue(chunk.Handle.Value, out var change) && !_aside.TryGetValue(chunk.Handle.Value, out change))
+            return "its primary is being replaced";
+        return change.Problem ?? "its primary is being replaced";
+    }
 
     /// <summary>Begins a view change, or joins the one that runs. Ends when it ends.</summary>
-    public Task Start(Chunk chunk, string reason, ServerId? accused = null, bool avoidPrimary = false)
+    /// <param name="chunk">Open.</param>
+    /// <param name="reason">For people.</param>
+    /// <param name="accused">A member that others cannot work with, or that counts as dead.</param>
+    /// <param name="lost">A member that has no replica any more.</param>
+    /// <param name="avoidPrimary">Clients cannot reach the primary.</param>
+    public Task Start(Chunk chunk, string reason, ServerId? accused = null, ServerId? lost = null, bool avoidPrimary = false)
     {
         Invariant.Holds(!chunk.IsSealed);
         bool isNew = !_running.TryGetValue(chunk.Handle.Value, out var change);
         if (isNew)
-            _running.Add(chunk.Handle.Value, change = new ViewChange(chunk));
+        {
+            if (_aside.Remove(chunk.Handle.Value, out change))
+                change.TakeUpAgain();
+            else
+                services.Logger.ViewChangeBegan((change = new ViewChange(chunk)).Chunk.Handle, reason);
+            _running.Add(chunk.Handle.Value, change);
+        }
         if (accused is { } member)
+        {
             change!.Accused.Add(member);
+            _waits.Accuse(chunk, member);
+        }
+        if (lost is { } loser)
+        {
+            change!.Lost.Add(loser);
+            change.Answers.Remove(loser);
+        }
         change!.AvoidPrimary |= avoidPrimary;
         if (isNew)
         {
-            services.Logger.ViewChangeBegan(chunk.Handle, reason);
             change.Ended = RunAsync(change);
             services.Run(change.Ended);
         }
@@ -69,7 +92,7 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         foreach (ulong handle in _owed.ToList())
         {
             if (services.State.FindChunk(new ChunkHandle(handle)) is not { IsSealed: false } chunk)
-                _owed.Remove(handle);
+                Forget(handle);
             else if (chunk.Members.Contains(member) && !IsRunning(chunk))
                 Start(chunk, $"member {member} came back");
         }
@@ -96,13 +119,24 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
     /// <summary>Tries again where nobody asks, but a member is there.</summary>
     public void RetryOwed()
     {
+        _waits.Prune();
         foreach (ulong handle in _owed.ToList())
         {
             if (services.State.FindChunk(new ChunkHandle(handle)) is not { IsSealed: false } chunk)
-                _owed.Remove(handle);
-            else if (!IsRunning(chunk) && chunk.Members.Any(servers.IsAlive))
+                Forget(handle);
+            else if (!IsRunning(chunk) && chunk.Members.Any(servers.IsAlive) && MayHaveBecomeBetter(chunk))
                 Start(chunk, "it has no primary");
         }
+    }
+
+    /// <summary>A chunk that only waits for silent members is not asked about again and again.</summary>
+    private bool MayHaveBecomeBetter(Chunk chunk) => !_aside.TryGetValue(chunk.Handle.Value, out var change) || services.Now >= change.NotBefore
+        || chunk.Members.Any(m => servers.IsAlive(m) && !change.Answers.ContainsKey(m) && !change.Lost.Contains(m));
+
+    private void Forget(ulong handle)
+    {
+        _owed.Remove(handle);
+        _aside.Remove(handle);
     }
 
     private static bool IsOver(Chunk chunk) => chunk.IsGone || chunk.IsSealed;
@@ -115,6 +149,8 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         {
             await Task.Yield();
             await MembersArrivedAsync(chunk);
+            if (_waits.PauseBefore(change) is var rest && rest > TimeSpan.Zero)
+                await Task.Delay(rest, services.Time, services.Stopping);
             int attempts = 0;
             for (var pause = FirstPause; !IsOver(chunk); pause = Longer(pause))
             {
@@ -145,6 +181,8 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         finally
         {
             _running.Remove(chunk.Handle.Value);
+            if (_owed.Contains(chunk.Handle.Value) && !IsOver(chunk))
+                _aside[chunk.Handle.Value] = change;
         }
     }
 
@@ -177,6 +215,7 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
             services.Journal.Append(new LogEntry { VersionReserved = new VersionReserved { Handle = chunk.Handle.Value, Version = change.Version } });
             await services.Journal.DurableAsync();
         }
+        change.DropOldAnswers(servers);
         foreach (var member in chunk.Members)
         {
             if (!change.Answers.ContainsKey(member) && change.Outstanding.Add(member))
@@ -192,14 +231,19 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
 
         // Step 3: decide.
         bool allowSuspects = services.Options.AllowUncleanRecovery && chunk.File.Settings.Durability == Durability.Memory;
-        var decision = ViewDecision.Decide(chunk.Members, chunk.Primary, change.Answers, change.Accused, change.AvoidPrimary, allowSuspects);
+        var awaited = _waits.Awaited(change);
+        var decision = ViewDecision.Decide(
+            chunk.Members, chunk.Primary, change.Answers, change.Accused, change.AvoidPrimary, _waits.FloorOf(chunk), awaited.Keys.ToHashSet(), allowSuspects);
         if (decision is null)
         {
-            if (change.Problem is null)
-                services.Logger.ChunkUnavailable(chunk.Handle, Describe(change));
-            change.Problem = Describe(change);
+            bool isNews = change.Problem is null;
+            change.Problem = Describe(change, awaited);
+            change.NotBefore = services.Now + services.TimestampsIn(awaited.Values.DefaultIfEmpty().Min());
+            if (isNews)
+                services.Logger.ChunkUnavailable(chunk.Handle, change.Problem);
             return false;
         }
+        _waits.IncludedAgain(chunk, change.Accused.Where(decision.Members.Contains));
         if (change.Answers[decision.Primary].Suspect)
             services.Logger.UncleanRecovery(chunk.Handle);
         var configured = new Configured { Handle = chunk.Handle.Value, Version = change.Version, Primary = decision.Primary.Value };
@@ -231,23 +275,36 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
             Version = version,
             ServerId = member.Value,
         };
-        var link = services.Wire.LinkTo(servers.Get(member).Address);
+        var server = servers.Get(member);
+        var link = services.Wire.LinkTo(server.Address);
+        ulong incarnation = server.Incarnation;
         // As of now: what the server answers may be older than what it says elsewhere meanwhile.
         bool isAdmitted = services.State.Servers.TryGetValue(member, out var admitted);
         var result = await link.CallAsync(MessageKind.Promise, request, Payload.Empty, services.Options.CallTimeout, services.Stopping);
         result.Payload.Release();
         change.Outstanding.Remove(member);
+        change.RefusedSince.TryAdd(member, services.Now);
         if (!result.IsAnswered)
             change.Refusals[member] = $"does not answer ({result.Outcome}: {result.Detail})";
         else
         {
             var reply = result.Answer<PromiseReply>();
+            if (reply.Status is Status.Ok or Status.Stale)
+                server.AnsweredAt = services.Now;
             change.Refusals[member] = $"answered {reply.Status}: {reply.Detail}";
             // An older copy of the data directory was put back, and the server has not heard so yet.
             if (isAdmitted && !admitted.IsContinuedBy(reply.Generation))
                 reply.Suspect = true;
             if (reply.Status == Status.Ok)
+            {
                 answers[member] = reply;
+                change.Incarnations[member] = incarnation;
+                change.RefusedSince.Remove(member);
+                change.Lost.Remove(member);
+            }
+            // Before it has reported all that it has, its replicas may just not be open yet.
+            else if (reply.Status == Status.NotFound && server is { IsAlive: true, HasReported: true } && server.Incarnation == incarnation)
+                change.Lost.Add(member);
             else if (reply.Status == Status.Stale && new Ballot(reply.Promised).Version < change.Chunk.Reserved + BelievableGap)
                 change.PromisedElsewhere = Math.Max(change.PromisedElsewhere, new Ballot(reply.Promised).Version);
         }
@@ -296,12 +353,25 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         return true;
     }
 
-    private string Describe(ViewChange change)
+    private string Describe(ViewChange change, SortedDictionary<ServerId, TimeSpan> awaited)
     {
-        var members = change.Chunk.Members.Select(m =>
-            $"{m} at {servers.Get(m).Address} " + (!change.Answers.TryGetValue(m, out var answer) ? change.Refusals.GetValueOrDefault(m, "has not answered yet")
-                : answer.Damaged ? "has a damaged replica" : answer.Suspect ? "may have forgotten acknowledged records" : "answers"));
-        return $"none of its members can go on ({string.Join("; ", members)})";
+        var chunk = change.Chunk;
+        string members = string.Join("; ", chunk.Members.Select(m => $"{m} at {servers.Get(m).Address} {Standing(change, m)}"));
+        if (awaited.Keys.All(change.Answers.ContainsKey) || !change.Answers.Values.Any(a => !a.Suspect && !a.Damaged))
+            return $"none of its members can go on ({members})";
+        var longest = awaited.Where(a => !change.Answers.ContainsKey(a.Key)).Max(a => a.Value);
+        var until = services.Time.GetUtcNow() + longest;
+        return string.Create(CultureInfo.InvariantCulture, $"it would have fewer than {_waits.FloorOf(chunk)} members ({members}). Those that may have acknowledged records are waited for until ")
+            + until.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture) + " (`member_grace`)";
+    }
+
+    private static string Standing(ViewChange change, ServerId member)
+    {
+        if (change.Lost.Contains(member))
+            return "has lost its replica";
+        if (!change.Answers.TryGetValue(member, out var answer))
+            return change.Refusals.GetValueOrDefault(member, "has not answered yet");
+        return answer.Damaged ? "has a damaged replica" : answer.Suspect ? "may have forgotten acknowledged records" : "answers";
     }
 
     private TimeSpan Longer(TimeSpan pause) => pause * 2 < services.Options.LongestRetryPause ? pause * 2 : services.Options.LongestRetryPause;

@@ -8,6 +8,10 @@ internal sealed record ClusterShape
     public int ChunkServers { get; init; } = 3;
     public int Replicas { get; init; } = 3;
     public int MinMembers { get; init; } = 2;
+
+    /// <summary>For how long a chunk waits for its members before it goes on with fewer than <see cref="MinMembers"/>.</summary>
+    public TimeSpan MemberGrace { get; init; } = TimeSpan.FromSeconds(20);
+
     public uint ChunkCapacity { get; init; } = 1 << 20;
     public Durability Durability { get; init; } = Durability.Group;
 

@@ -55,6 +55,7 @@ internal static class Nodes
             DeadAfter = TimeSpan.FromMilliseconds(800),
             LeaseDuration = Lease,
             RepairGrace = TimeSpan.FromSeconds(1),
+            MemberGrace = shape.MemberGrace,
             ShortSealPause = TimeSpan.FromSeconds(4),
         };
         var node = await MasterNode.StartAsync(options, disk, wire, process.Time, process.Random, new SimulatedLogging(process), CancellationToken.None);

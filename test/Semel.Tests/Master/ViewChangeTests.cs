@@ -100,6 +100,7 @@ public sealed class ViewChangeTests
     [Fact]
     public void A_single_survivor_may_only_seal() => Run(async (m, chunk, primary, others) =>
     {
+        m.Options.MemberGrace = TimeSpan.Zero;
         primary.Die();
         others[0].OnPromise = PlayedServer.NoAnswer;
 

@@ -57,7 +57,36 @@ public sealed class ViewDecisionTests
         Assert.Equal(primary, decision?.Primary.Value ?? 0);
     }
 
-    private static ViewDecision? Decide(string answers, string accused, bool avoidPrimary, bool allowSuspects)
+    /// <summary>As above, with two members as the floor; members that are awaited may still come, or work again.</summary>
+    [Theory]
+    // One that is up is not enough, as long as one of the others may come.
+    [InlineData("1/9 - -", "", "2 3", null, 0)]
+    [InlineData("1/9 - -", "", "3", null, 0)]
+    [InlineData("1/9 - -", "", "", "1", 1)]
+    // Two are enough, whoever may still come.
+    [InlineData("1/9 1/9 -", "", "3", "1 2", 1)]
+    // Who has definitely lost its replica need not be waited for, the others must be.
+    [InlineData("1/9 1/9d 1/9s", "", "", "1", 1)]
+    [InlineData("1/9 1/9d -", "", "3", null, 0)]
+    [InlineData("1/9c9 1/3 1/9s", "", "1 2", "1", 1)]
+    // An accused member is taken in again rather than that, and becomes no primary; not when it was accused for long.
+    [InlineData("1/9 1/5 -", "2", "2 3", "1 2", 1)]
+    [InlineData("1/5 1/9 -", "2", "2 3", "1 2", 1)]
+    [InlineData("1/5 1/9 -", "2", "3", null, 0)]
+    [InlineData("1/5 1/9 1/9", "2 3", "1 2 3", "1 2 3", 1)]
+    [InlineData("1/5 1/9 1/9", "2 3", "1 3", "1 3", 1)]
+    [InlineData("1/5 1/9 1/9d", "2", "", "1", 1)]
+    public void No_configuration_is_below_the_floor_while_a_member_may_still_come(string answers, string accused, string awaited, string? members, ulong primary)
+    {
+        var decision = Decide(answers, accused, false, allowSuspects: false, floor: 2, awaited);
+
+        Assert.Equal(members, decision is null ? null : string.Join(' ', decision.Members.Select(m => m.Value)));
+        Assert.Equal(primary, decision?.Primary.Value ?? 0);
+    }
+
+    private static HashSet<ServerId> Ids(string ids) => [.. ids.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(id => new ServerId(ulong.Parse(id)))];
+
+    private static ViewDecision? Decide(string answers, string accused, bool avoidPrimary, bool allowSuspects, int floor = 1, string awaited = "")
     {
         var replies = new SortedDictionary<ServerId, PromiseReply>();
         foreach (var (text, index) in answers.Split(' ').Select((t, i) => (t, i)))
@@ -74,8 +103,7 @@ public sealed class ViewDecisionTests
                 Damaged = text.EndsWith('d'),
             });
         }
-        var suspects = accused.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(a => new ServerId(ulong.Parse(a))).ToHashSet();
         var members = ServerSet.Of([new ServerId(1), new ServerId(2), new ServerId(3)]);
-        return ViewDecision.Decide(members, new ServerId(1), replies, suspects, avoidPrimary, allowSuspects);
+        return ViewDecision.Decide(members, new ServerId(1), replies, Ids(accused), avoidPrimary, floor, Ids(awaited), allowSuspects);
     }
 }
