@@ -105,9 +105,9 @@ public sealed class OpenFilesTests : IDisposable
     {
         if (!OperatingSystem.IsLinux())
             return;
-        // A device that cannot be flushed.
-        var disk = new RealDisk("/dev", Most);
-        using var file = (RealDiskFile)disk.Open("full", create: false);
+        // A file of a file system that cannot flush.
+        var disk = new RealDisk("/proc/self", Most);
+        using var file = (RealDiskFile)disk.Open("comm", create: false);
         var place = disk.OpenFiles.Places().Single();
         file.TryClose(place);
 
