@@ -45,10 +45,11 @@ internal sealed class CoreWatch(TimeProvider time, ILogger logger, CancellationT
 
     private async Task WatchAsync(string role, Task core)
     {
-        string reason = "it ended without being told to.";
+        string reason;
         try
         {
             await core;
+            return;     // it was closed, be it because something else went wrong: that is told by whoever closed it
         }
         catch (Exception e)
         {
