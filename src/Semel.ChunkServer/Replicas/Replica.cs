@@ -1054,6 +1054,10 @@ internal sealed class Replica
                 await WriteDownAsync();
             }
         }
+        catch (DiskFullException)
+        {
+            // The frames are flushed. The mark stays as it was, which is too low and nothing worse.
+        }
         catch (IOException e)
         {
             _services.Logger.ReplicaFailed(e, Handle);
