@@ -90,6 +90,9 @@ internal static partial class Log
     [LoggerMessage(2131, LogLevel.Error, "Chunk {Chunk}: the view {Ballot} has {Tail} bytes, and {Committed} were committed once. This replica takes no part in it and keeps what it has")]
     public static partial void ViewLacksCommitted(this ILogger logger, ChunkHandle chunk, Ballot ballot, uint tail, uint committed);
 
+    [LoggerMessage(2132, LogLevel.Warning, "Chunk {Chunk}: there is no space to write down how far its log is durable: {Reason} All of it is; but the next start takes damage at its end for a torn write")]
+    public static partial void NotWrittenDown(this ILogger logger, ChunkHandle chunk, string reason);
+
     [LoggerMessage(2110, LogLevel.Warning, "Chunk {Chunk}: a call of kind {Kind} could not be carried out: {Reason} The replica goes on when there is space")]
     public static partial void CallLacksSpace(this ILogger logger, ChunkHandle chunk, Protocol.Messages.MessageKind kind, string reason);
 

@@ -1054,9 +1054,9 @@ internal sealed class Replica
                 await WriteDownAsync();
             }
         }
-        catch (DiskFullException)
+        catch (DiskFullException e)
         {
-            // The frames are flushed. The mark stays as it was, which is too low and nothing worse.
+            _services.Logger.NotWrittenDown(Handle, e.Message);
         }
         catch (IOException e)
         {
