@@ -98,9 +98,8 @@ internal static class Catalogue
 
         new("ballot-ignored", "A replica acts on no ballot below the one that it promised",
             new Edit(Replica,
-                "        if (ballot < _promised)\n            Vote(call, VoteStatus.VoteStale, _promised);\n        else if (_rotten)\n",
-                "        if (_rotten)\n"),
-            new Edit(Replica, "else if (ballot != _lastView || _suspect || Log.IsDamaged)", "else if (_suspect || Log.IsDamaged)"))
+                "        if (ballot < _promised)\n            Vote(call, VoteStatus.VoteStale, _promised);\n        else if (_rotten)\n", "        if (_rotten)\n"),
+            new Edit(Replica, "        else if (ballot != _lastView || _suspect || Log.IsDamaged)\n", "        else if (_suspect || Log.IsDamaged)\n"))
         {
             Circumstances = ["--master", "harsh", "--late", "5", "--regrants", "20", "--faults", "PauseServer,CutBothWays,Isolate,CutOneWay", "--fault-count", "30"],
         },
@@ -125,8 +124,8 @@ internal static class Catalogue
 
         new("in-doubt-dropped", "A new primary keeps what is in doubt in its log",
             new Edit(Replica,
-                "        _promised = ballot;\n        await FlushHereAsync();\n        await RememberAsync(ballot, ballot);",
-                "        _promised = ballot;\n        Log.Cut(Committed);\n        await FlushHereAsync();\n        await RememberAsync(ballot, ballot);")),
+                "        _promised = ballot;\n        await FlushHereAsync();",
+                "        _promised = ballot;\n        await Log.Files.LowerDurableAsync(Committed);\n        Log.Cut(Committed);\n        await FlushHereAsync();")),
 
         new("seal-too-early", "The next chunk exists only when the SEAL is committed",
             new Edit(Primary, "if (_replica.IsSealed && !_sealReported)", "if (_replica.Log.EndsInSeal && !_sealReported)")),
