@@ -307,7 +307,7 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
                 return await _maker.CloneAsync(command.CloneChunk);
             case Command.WhatOneofCase.ConfirmSeal:
                 if (_replicas.TryGet(new ChunkHandle(command.ConfirmSeal.Handle), out var replica))
-                    replica.Post(new SealConfirmed(command.ConfirmSeal.Version, command.ConfirmSeal.Length));
+                    replica.Post(new SealConfirmed(command.ConfirmSeal.Version, command.ConfirmSeal.Length, command.ConfirmSeal.SealBallot));
                 return new CommandResult { Status = Status.Ok };
             default:
                 return new CommandResult { Status = Status.Invalid, Detail = "This chunk server does not know the command: it is older than the master." };

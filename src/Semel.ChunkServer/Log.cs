@@ -102,6 +102,9 @@ internal static partial class Log
     [LoggerMessage(2111, LogLevel.Error, "Replica of chunk {Chunk} is damaged: {Fault}. The master repairs it from another replica")]
     public static partial void ReplicaRotten(this ILogger logger, ChunkHandle chunk, string fault);
 
+    [LoggerMessage(2120, LogLevel.Error, "Chunk {Chunk}: an operator decided for this replica. It goes on with the {Tail} bytes that verify; {Committed} were known to be committed once")]
+    public static partial void DamageGivenUp(this ILogger logger, ChunkHandle chunk, uint tail, uint committed);
+
     [LoggerMessage(2201, LogLevel.Information, "Replica of chunk {Chunk} was deleted")]
     public static partial void ReplicaDeleted(this ILogger logger, ChunkHandle chunk);
 

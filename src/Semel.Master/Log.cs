@@ -39,7 +39,7 @@ internal static partial class Log
     [LoggerMessage(1103, LogLevel.Error, "A chunk server at {Address} was refused: {Reason}")]
     public static partial void ServerRefused(this ILogger logger, string address, string reason);
 
-    [LoggerMessage(1104, LogLevel.Warning, "Chunk server {Server} at {Address} was silent for {SilentMs} ms and counts as dead. Chunks in use go on without it; sealed ones are copied after {Grace}")]
+    [LoggerMessage(1104, LogLevel.Warning, "Chunk server {Server} at {Address} was silent for {SilentMs} ms and counts as dead. Chunks in use go on without it; all others are ended and copied after {Grace}")]
     public static partial void ServerDied(this ILogger logger, ServerId server, string address, long silentMs, TimeSpan grace);
 
     [LoggerMessage(1105, LogLevel.Information, "Chunk server {Server} at {Address} is back after a silence")]
@@ -84,6 +84,9 @@ internal static partial class Log
     [LoggerMessage(1306, LogLevel.Error, "Chunk {Chunk} goes on with what its members have on disk, because unclean recovery is allowed: acknowledged records may be missing")]
     public static partial void UncleanRecovery(this ILogger logger, ChunkHandle chunk);
 
+    [LoggerMessage(1307, LogLevel.Warning, "An operator decided that chunk {Chunk} goes on, in version {Version}, with what chunk server {Server} at {Address} has of it: {Tail} bytes. What only others have is given up")]
+    public static partial void OperatorDecided(this ILogger logger, ChunkHandle chunk, ulong version, ServerId server, string address, uint tail);
+
     [LoggerMessage(1401, LogLevel.Error, "Chunk server {Server} has a replica of chunk {Chunk} with {Length} bytes, and this master's log never had such a chunk. The replica is kept, and nobody uses it")]
     public static partial void ReplicaFromTheFuture(this ILogger logger, ServerId server, ChunkHandle chunk, uint length);
 
@@ -104,6 +107,9 @@ internal static partial class Log
 
     [LoggerMessage(1406, LogLevel.Warning, "Chunk server {Server} could not carry out command {Command} on chunk {Chunk}: {Reason}. It is tried again later")]
     public static partial void CommandFailed(this ILogger logger, ServerId server, ulong command, ChunkHandle chunk, string reason);
+
+    [LoggerMessage(1420, LogLevel.Error, "Acknowledged records are missing from chunk {Chunk} of {Path}: the replica on chunk server {Server} at {Address} knows {Committed} bytes to be committed, more than the chunk has. The replica is kept for ever")]
+    public static partial void LossProven(this ILogger logger, ChunkHandle chunk, string path, ServerId server, string address, uint committed);
 
     [LoggerMessage(1407, LogLevel.Warning, "No chunk server that is alive has a good replica of chunk {Chunk}: its records cannot be read until one comes back")]
     public static partial void NoReplicaLeft(this ILogger logger, ChunkHandle chunk);

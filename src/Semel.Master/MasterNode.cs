@@ -41,6 +41,8 @@ public sealed class MasterNode : IAsyncDisposable, ICallHandler
     private readonly ActivityTable _activities;
     private readonly ViewChanges _views;
     private readonly Rereplication _repair;
+    private readonly OpenChunkRepair _openRepair;
+    private readonly LossProofs _proofs;
     private readonly Sealing _sealing;
     private readonly GarbageCollection _garbage;
     private readonly Registration _registration;
@@ -49,6 +51,7 @@ public sealed class MasterNode : IAsyncDisposable, ICallHandler
     private readonly WriterRegistrations _writers;
     private readonly ChunkLocator _locator;
     private readonly ClusterReport _report;
+    private readonly OperatorRecovery _recovery;
     private IListener? _listener;
     private Task _ticking = Task.CompletedTask;
     private bool _closed;
@@ -65,16 +68,19 @@ public sealed class MasterNode : IAsyncDisposable, ICallHandler
         var placement = new Placement(_services, _servers);
         var granting = new Granting(_services, _servers);
         _views = new ViewChanges(_services, _servers, _activities, placement, granting);
-        _repair = new Rereplication(_services, _servers, placement);
+        _proofs = new LossProofs(_services, _servers);
+        _repair = new Rereplication(_services, _servers, placement, _proofs);
+        _openRepair = new OpenChunkRepair(_services, _servers, placement, _views);
         var maker = new ChunkMaker(_services, _servers, _activities, handles, placement, granting, _views);
         _sealing = new Sealing(_services, _servers, _activities, placement, _views, maker, _repair);
-        _garbage = new GarbageCollection(_services, _servers, handles, maker, _views, _repair);
+        _garbage = new GarbageCollection(_services, _servers, handles, maker, _views, _repair, _proofs);
         _registration = new Registration(_services, _servers, handles, maker, _activities, _views, _sealing, _repair);
         _heartbeats = new Heartbeats(_services, _servers, _registration, _garbage, _repair, new LeaseTable(_services, _views));
         _names = new NamespaceCalls(_services);
         _writers = new WriterRegistrations(_services, _names);
         _locator = new ChunkLocator(_services, _servers, _activities, _names, maker, _views);
-        _report = new ClusterReport(_services, _servers, _repair);
+        _recovery = new OperatorRecovery(_services, _servers, _views);
+        _report = new ClusterReport(_services, _servers, _repair, _openRepair, _views);
     }
 
     /// <summary>Where it takes calls.</summary>
@@ -216,6 +222,8 @@ public sealed class MasterNode : IAsyncDisposable, ICallHandler
             LocateChunksRequest r => _locator.LocateChunks(r),
             LocateTailRequest r => await _locator.LocateTailAsync(r, arrivedAt, call.TimeLeft, call.CallerGone),
             ClusterStatusRequest => _report.Make(),
+            InspectCopiesRequest r => await _recovery.InspectAsync(r),
+            RecoverChunkRequest r => await _recovery.RecoverAsync(r, arrivedAt, call.TimeLeft),
             RegisterServerRequest r => _registration.Register(r),
             HeartbeatRequest r => _heartbeats.Take(r),
             SealedRequest r => new SealedReply { Status = _sealing.TakeSealed(r) },
@@ -273,7 +281,9 @@ public sealed class MasterNode : IAsyncDisposable, ICallHandler
                 await Task.Delay(interval, _time, _stopping.Token);
                 _registration.Tick();
                 _sealing.EndShortChunks(serverCameBack: false);
+                _openRepair.Tick();
                 _repair.Tick();
+                _proofs.Tick();
                 _views.CheckExpectedSeals();
                 if (_services.Since(nextRetry) > _services.Options.LongestRetryPause * 2)
                 {

@@ -21,6 +21,7 @@ internal sealed class MasterState
     private ulong _plainHandlesEnd;     // of those that older versions of Semel gave, without an epoch
     private readonly ServerSetPool _sets = new();
     private readonly Dictionary<ServerId, HashSet<ulong>> _openByPrimary = [];
+    private readonly Dictionary<ServerSet, HashSet<ulong>> _openByMembers = [];
 
     public string? ClusterId { get; private set; }
     public ulong Epoch { get; private set; }
@@ -47,6 +48,16 @@ internal sealed class MasterState
 
     /// <summary>Open chunks with fewer members than the file wants replicas.</summary>
     public SortedDictionary<ulong, Chunk> ShortOpenChunks { get; } = [];
+
+    /// <summary>Replicas that know more bytes to be committed than their sealed chunk has, and how many. They are kept for ever: they may be all that is left of those records.</summary>
+    public SortedDictionary<(ulong Handle, ServerId Server), uint> ProofsOfLoss { get; } = [];
+
+    /// <summary>Open chunks by the members of their last logged configuration: many chunks share a few sets. In no order.</summary>
+    public IReadOnlyDictionary<ServerSet, HashSet<ulong>> OpenChunksByMembers => _openByMembers;
+
+    /// <summary>Open chunks that have the server as a member, in the order of their handles.</summary>
+    public IReadOnlyList<Chunk> OpenChunksWith(ServerId member) =>
+        [.. _openByMembers.Where(m => m.Key.Contains(member)).SelectMany(m => m.Value).Order().Select(h => _chunks[h]!)];
 
     public Chunk? FindChunk(ChunkHandle handle) => _chunks[handle.Value];
 
@@ -111,6 +122,10 @@ internal sealed class MasterState
             case LogEntry.WhatOneofCase.ChunkSealed:
                 Apply(entry.ChunkSealed);
                 break;
+            case LogEntry.WhatOneofCase.LossProven:
+                Invariant.Holds(_chunks[entry.LossProven.Handle] is not null);
+                ProofsOfLoss[(entry.LossProven.Handle, new ServerId(entry.LossProven.Server))] = entry.LossProven.Committed;
+                break;
             case LogEntry.WhatOneofCase.WriterRegistered:
                 Apply(entry.WriterRegistered);
                 break;
@@ -157,6 +172,8 @@ internal sealed class MasterState
             {
                 _chunks[chunk.Handle.Value] = null;
                 Forget(chunk);
+                foreach (var proof in ProofsOfLoss.Keys.Where(p => p.Handle == chunk.Handle.Value).ToList())
+                    ProofsOfLoss.Remove(proof);
             }
         }
     }
@@ -181,7 +198,7 @@ internal sealed class MasterState
     {
         var chunk = Open(entry.Handle);
         Forget(chunk);
-        chunk.Configure(entry.Version, Share(ServerSet.Of(entry.Members.Select(m => new ServerId(m)))), new ServerId(entry.Primary));
+        chunk.Configure(entry.Version, Share(ServerSet.Of(entry.Members.Select(m => new ServerId(m)))), new ServerId(entry.Primary), entry.ByOperator);
         Remember(chunk);
     }
 
@@ -189,7 +206,7 @@ internal sealed class MasterState
     {
         var chunk = Open(entry.Handle);
         Forget(chunk);
-        chunk.Seal(entry.Version, entry.Length);
+        chunk.Seal(entry.Version, entry.Length, entry.SealBallot);
         chunk.File.BaseDigest = entry.BaseDigest;
     }
 
@@ -233,6 +250,9 @@ internal sealed class MasterState
         if (!_openByPrimary.TryGetValue(chunk.Primary, out var handles))
             _openByPrimary.Add(chunk.Primary, handles = []);
         handles.Add(chunk.Handle.Value);
+        if (!_openByMembers.TryGetValue(chunk.Members, out var shared))
+            _openByMembers.Add(chunk.Members, shared = []);
+        shared.Add(chunk.Handle.Value);
         if (chunk.Members.Count < chunk.File.Settings.Replicas)
             ShortOpenChunks.Add(chunk.Handle.Value, chunk);
     }
@@ -242,6 +262,10 @@ internal sealed class MasterState
         if (chunk.IsSealed)
             return;
         _openByPrimary[chunk.Primary].Remove(chunk.Handle.Value);
+        var shared = _openByMembers[chunk.Members];
+        shared.Remove(chunk.Handle.Value);
+        if (shared.Count == 0)
+            _openByMembers.Remove(chunk.Members);
         ShortOpenChunks.Remove(chunk.Handle.Value);
     }
 
@@ -268,6 +292,8 @@ internal sealed class MasterState
         }
         foreach (var chunk in Chunks())
             Line($"chunk {chunk.Handle} of file {chunk.File.Id}");
+        foreach (var ((handle, server), committed) in ProofsOfLoss)
+            Line($"proof {handle:x16} on {server}: {committed}");
         foreach (var handle in ShortOpenChunks.Keys)
             Line($"short {handle:x16}");
         return text.ToString();

@@ -82,7 +82,7 @@ public sealed class UpTests : IDisposable
         Assert.Equal(["path", "type", "file_id", "replicas", "durability", "chunk_capacity", "chunks", "sealed_bytes", "writers", "created"], Keys(stat.Output));
         Assert.Equal(["name", "path", "type", "file_id", "chunks", "created"], Keys(ls.Output));
         Assert.Equal(
-            ["cluster_id", "master_epoch", "recovering", "files", "directories", "chunks", "under_replicated", "chunk_capacity", "replicas", "withholds", "servers"],
+            ["cluster_id", "master_epoch", "recovering", "files", "directories", "chunks", "under_replicated", "chunk_capacity", "replicas", "withholds", "loss_proven", "unavailable", "unavailable_chunks", "servers"],
             Keys(status.Output));
     }
 

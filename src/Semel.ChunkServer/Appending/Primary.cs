@@ -590,6 +590,7 @@ internal sealed class Primary
                 Sender = _services.Self().Value,
                 Length = _replica.Log.Tail,
                 BaseDigest = WriterTable.DigestOf(_replica.Log.NextBase),
+                SealBallot = _replica.Log.SealBallot,
             });
         }
         while (_parked.TryPeek(out var parked) && AbortReason is null && TrySettle(parked))

@@ -299,7 +299,7 @@ internal sealed class Replica
                 _primary.Renew(renewal.Duration);
                 PublishBound();
                 break;
-            case SealConfirmed seal when Log.EndsInSeal && Log.Tail == seal.Length && _lastView.Version == seal.Version:
+            case SealConfirmed seal when Log.EndsInSeal && Log.Tail == seal.Length && (_lastView.Version == seal.Version || (seal.SealBallot != 0 && Log.SealBallot == seal.SealBallot)):
                 Commit(Math.Min(Log.Tail, Held));
                 break;
             case TableUnneeded when _sealRecorded:
@@ -584,6 +584,8 @@ internal sealed class Replica
             call.Reply(new GrantReply { Status = Status.NotFound, Detail = $"The replica of chunk {Handle} here, of file {Log.Chunk.File}, is of another making." });
             return;
         }
+        if (request.OperatorDecided && IsDamaged)
+            await GiveUpDamageAsync();
         if (HasForgottenSince(request) is { } forgotten)
         {
             call.Reply(new GrantReply { Status = Status.Stale, Detail = forgotten });
@@ -607,9 +609,21 @@ internal sealed class Replica
             _services.Time.GetTimestamp() + TimestampsIn(TimeSpan.FromMilliseconds(request.LeaseMs))));
     }
 
+    /// <summary>The operator has seen what every copy has, and decided for this one. It is the one time that the watermark falls.</summary>
+    private async ValueTask GiveUpDamageAsync()
+    {
+        uint once = OnceCommitted;
+        await Log.GiveUpDamageAsync();
+        _services.Logger.DamageGivenUp(Handle, Log.Tail, once);
+        _rotten = false;
+        (Held, Committed, _heardCommitted) = (Math.Min(Held, Log.Tail), Math.Min(Committed, Log.Tail), 0);
+    }
+
     /// <summary>Not null: what promised to be this primary knew more than this replica does now.</summary>
     private string? HasForgottenSince(GrantRequest request)
     {
+        if (request.OperatorDecided)
+            return null;
         if (_suspect && !request.Unclean)
             return "This replica may have forgotten what it voted for.";
         if (IsDamaged)
@@ -955,6 +969,7 @@ internal sealed class Replica
         Committed = Committed,
         Sealed = IsSealed,
         EndsInSeal = Log.EndsInSeal,
+        SealBallot = IsSealed ? 0 : Log.SealBallot,
         Suspect = _suspect,
         Damaged = IsDamaged || _failure is not null,
         Primary = _primary is { IsActive: true },

@@ -67,11 +67,32 @@ internal sealed class ReplicaLog
     /// <summary>The last frame is a SEAL.</summary>
     public bool EndsInSeal { get; private set; }
 
+    /// <summary>
+    /// Of a log that ends in a SEAL: the ballot that sequenced it. A ballot and an offset determine a frame, and each frame chains to all before it, so two logs of one length whose SEAL has one ballot
+    /// are the same. 0: it does not end in one, or it was not read since the start.
+    /// </summary>
+    public ulong SealBallot => EndsInSeal && _table is not null ? _lineage.Stretches[^1].Ballot.Value : 0;
+
     /// <summary>Counts the cuts: what was started before one says nothing about the log after it.</summary>
     public int Generation { get; private set; }
 
     /// <summary>Bytes that were durable once are not there any more.</summary>
     public bool IsDamaged => OnceHeld > Tail;
+
+    /// <summary>
+    /// The operator decided that what verifies is all there is: the rest is cut off, and forgotten. Until the metadata is written next, a crash leaves a damaged log: its watermark still says more.
+    /// </summary>
+    public async ValueTask GiveUpDamageAsync()
+    {
+        var again = OfEmpty(Files);
+        again.Fold(Files.Length, out _);
+        Generation++;
+        (_table, _nextBase, _lineage) = (again._table, null, again._lineage);
+        (Tail, Chain, EndsInSeal, CommittedHint) = (again.Tail, again.Chain, again.EndsInSeal, again.CommittedHint);
+        Durable = Math.Min(Durable, Tail);
+        await Files.LowerDurableAsync(Tail);
+        Files.Cut(Tail);
+    }
 
     /// <summary>Everything below this was once known to be committed, by the metadata or by a frame found intact.</summary>
     public uint CommittedHint { get; private set; }

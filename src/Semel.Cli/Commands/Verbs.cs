@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Semel.Cli.Commands.Bench;
+using Semel.Cli.Commands.Chunks;
 using Semel.Cli.Commands.Cluster;
 using Semel.Cli.Commands.Demo;
 using Semel.Cli.Commands.Files;
@@ -34,6 +35,7 @@ internal static class Verbs
         root.Subcommands.Add(RmCommand.Create(run));
         root.Subcommands.Add(StatCommand.Create(run));
         root.Subcommands.Add(ClusterCommand.Create(run));
+        root.Subcommands.Add(ChunkCommand.Create(run));
         root.Subcommands.Add(VerifyCommand.Create(run));
         root.Subcommands.Add(TortureCommand.Create(run));
         root.Subcommands.Add(BenchCommand.Create(run));

@@ -40,6 +40,9 @@ internal static class MasterAnswers
         Replicas = (int)reply.Replicas,
         IsRecovering = reply.Recovering,
         Withholds = reply.Withholds.Length > 0 ? reply.Withholds : null,
+        LossProven = (long)reply.LossProven,
+        Unavailable = (long)reply.Unavailable,
+        UnavailableChunks = [.. reply.UnavailableChunks.Select(c => $"{new ChunkHandle(c.Handle)} of {c.Path}: {c.Problem}")],
         ChunkServers = [.. reply.Servers.Select(ToChunkServerStatus)],
     };
 

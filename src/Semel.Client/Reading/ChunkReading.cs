@@ -18,7 +18,7 @@ internal sealed record SourceFile(string Path, ulong FileId, uint ChunkCapacity)
 /// <summary>
 /// Reads one chunk from an offset on, block by block, from whichever replica serves. An open chunk is read from its primary first, a sealed one from any.
 /// The end of the file is believed only from the primary that the master names, when it is settled: it knows of every record that was acknowledged before the
-/// master was asked. When that one fails the reader tells the master, who finds another.
+/// master was asked; and from the master, when it says where a chunk ends that waits for its members. When the primary fails the reader tells the master, who finds another.
 /// </summary>
 internal sealed class ChunkReading
 {
@@ -134,7 +134,8 @@ internal sealed class ChunkReading
         if (reply.Sealed && _offset >= reply.Committed)
             return IsAtFrom && _from.RecordIndex > 0 ? throw NoSuchPlace("the chunk ends there") : ChunkStep.EndOfChunk;
         bool isFresh = reply.Settled && IsPrimary(server) && new Ballot(reply.Ballot) >= Ballot.OfVersion(_location.Version);
-        if (!isFresh || _offset < reply.Committed)
+        bool isSettled = _location.HasSettledEnd && reply.Committed == _location.SettledEnd;     // no primary could have acknowledged more since the master said so
+        if ((!isFresh && !isSettled) || _offset < reply.Committed)
         {
             _faults.Other++;
             return NextReplica(server, "the replica does not know where the chunk ends now");

@@ -7,8 +7,8 @@ namespace Semel.Master.Chunks;
 /// <summary>
 /// What the master knows of a chunk. Changed only by applied log entries, <see cref="Replicas"/> apart.
 /// <code>
-/// Open (version, members, primary) --Configured: higher version, fewer or the same members--> Open
-///      +------------------------------ChunkSealed: length-----------------------------------> Sealed   for ever
+/// Open (version, members, primary) --Configured: higher version, fewer or the same members, or the one that an operator decided for--> Open
+///      +------------------------------ChunkSealed: length--------------------------------------------------------------------------> Sealed   for ever
 /// </code>
 /// </summary>
 internal sealed class Chunk
@@ -42,6 +42,9 @@ internal sealed class Chunk
     /// <summary>Where the SEAL frame ends; 0 while the chunk is open.</summary>
     public uint SealedLength { get; private set; }
 
+    /// <summary>Ballot of the SEAL frame: with the length it tells whether a log is the chunk's. 0: open, or sealed by an older version of Semel.</summary>
+    public ulong SealBallot { get; private set; }
+
     public bool IsSealed => SealedLength > 0;
     public bool IsGone => File.IsDeleted;
 
@@ -61,23 +64,23 @@ internal sealed class Chunk
         _reservedAhead = checked((uint)(version - Version));
     }
 
-    public void Configure(ulong version, ServerSet members, ServerId primary)
+    public void Configure(ulong version, ServerSet members, ServerId primary, bool byOperator)
     {
         Invariant.Holds(!IsSealed);
         Invariant.Holds(version > Version);
         Invariant.Holds(version == Reserved);
         Invariant.Holds(members.Contains(primary));
-        // Only then is everything that was ever decided on each member of the new configuration.
-        Invariant.Holds(members.All(Members.Contains));
+        // Only then is everything that was ever decided on each member of the new configuration. An operator may have to give that up.
+        Invariant.Holds(byOperator || members.All(Members.Contains));
         (Version, _reservedAhead, Members, Primary, Replicas) = (version, 0, members, primary, members);
     }
 
-    public void Seal(ulong version, uint length)
+    public void Seal(ulong version, uint length, ulong sealBallot)
     {
         Invariant.Holds(!IsSealed);
         Invariant.Holds(version == Version);
         Invariant.Holds(length > 0);
-        SealedLength = length;
+        (SealedLength, SealBallot) = (length, sealBallot);
         Replicas = Members;
     }
 }

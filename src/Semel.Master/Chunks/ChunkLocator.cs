@@ -97,6 +97,8 @@ internal sealed class ChunkLocator(
             Sealed = chunk.IsSealed,
             SealedLength = chunk.SealedLength,
         };
+        if (views.SettledEndOf(chunk) is { } end)
+            location.SettledEnd = end;
         var holders = chunk.Holders;
         location.Members.AddRange(holders.OrderByDescending(servers.IsAlive).Select(servers.Address));
         return location;

@@ -16,6 +16,9 @@ internal sealed class ChunkMaker(
 {
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>A server that could not make a replica is the last choice for this long, and longer each time.</summary>
+    private static readonly TimeSpan UnfitFor = TimeSpan.FromSeconds(4);
+
     private readonly SortedDictionary<ulong, Making> _running = [];
     private readonly SortedSet<ulong> _beingMade = [];
     private readonly Slots _slots = new(services.Options.ParallelChunkMaking);
@@ -192,6 +195,7 @@ internal sealed class ChunkMaker(
         var result = await services.Wire.LinkTo(server.Address)
             .CallAsync(MessageKind.CreateChunk, request, Payload.Empty, services.Options.CallTimeout, services.Stopping);
         result.Payload.Release();
+        server.WasAskedToCreate(result.IsAnswered && result.Answer<CreateChunkReply>().Status == Status.Ok, services.Now, services.TimestampsIn(UnfitFor));
         if (result.IsAnswered && result.Answer<CreateChunkReply>() is { } reply)
         {
             if (reply.Status == Status.Ok)

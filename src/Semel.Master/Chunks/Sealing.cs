@@ -39,7 +39,7 @@ internal sealed class Sealing(
             return Status.Invalid;
         services.Journal.Append(new LogEntry
         {
-            ChunkSealed = new ChunkSealed { Handle = request.Handle, Version = request.Version, Length = request.Length, BaseDigest = request.BaseDigest },
+            ChunkSealed = new ChunkSealed { Handle = request.Handle, Version = request.Version, Length = request.Length, BaseDigest = request.BaseDigest, SealBallot = request.SealBallot },
         });
         services.Logger.ChunkSealed(chunk.Handle, chunk.SealedLength, chunk.Version);
         repair.WasSealed(chunk);
@@ -49,15 +49,24 @@ internal sealed class Sealing(
         return Status.Ok;
     }
 
-    /// <summary>Asks for the end of open chunks that lack members, where the file's next chunk would have all of them.</summary>
+    /// <summary>
+    /// Asks for the end of open chunks that lack members, where another server can take a copy, or be a member of the file's next chunk; those with the fewest members first. Nobody need write the
+    /// file for that.
+    /// </summary>
     /// <param name="serverCameBack">Now rather than after the usual pause.</param>
     public void EndShortChunks(bool serverCameBack)
     {
-        foreach (var chunk in services.State.ShortOpenChunks.Values.ToList())
+        if (services.State.ShortOpenChunks.Count == 0)
+            return;
+        var spares = new Dictionary<(ServerSet, uint), int>();
+        foreach (var chunk in services.State.ShortOpenChunks.Values.OrderBy(c => c.Members.Count).ToList())
         {
-            int missing = chunk.File.Settings.Replicas - chunk.Members.Count;
-            if (views.IsNeeded(chunk) || _asked.Contains(chunk.Handle.Value)
-                || placement.SparesFor(chunk.Members, chunk.File.Settings.ChunkCapacity) < missing || !chunk.Members.All(servers.IsAlive))
+            if (_asked.Count >= services.Options.ParallelViewChanges)
+                return;
+            var kind = (chunk.Members, chunk.File.Settings.ChunkCapacity);
+            if (!spares.TryGetValue(kind, out int count))
+                spares.Add(kind, count = chunk.Members.All(servers.IsAlive) ? placement.SparesFor(chunk.Members, chunk.File.Settings.ChunkCapacity) : 0);
+            if (count == 0 || views.IsNeeded(chunk) || _asked.Contains(chunk.Handle.Value))
                 continue;
             var activity = activities.Of(chunk.File);
             if (!serverCameBack && activity.ShortSealAt is { } last && services.Since(last) < services.Options.ShortSealPause)

@@ -10,14 +10,22 @@ namespace Semel.Master.Garbage;
 
 /// <summary>Follows the chunk servers' reports: remembers who has what, and has deleted what nobody needs.</summary>
 internal sealed class GarbageCollection(
-    MasterServices services, ServerRegistry servers, HandleAllocator handles, ChunkMaker maker, ViewChanges views, Rereplication repair)
+    MasterServices services, ServerRegistry servers, HandleAllocator handles, ChunkMaker maker, ViewChanges views, Rereplication repair, LossProofs proofs)
 {
     public void Take(KnownServer server, ChunkReport report)
     {
         var handle = new ChunkHandle(report.Handle);
         var chunk = services.State.FindChunk(handle);
-        switch (ReplicaJudge.Judge(chunk, maker.IsBeingMade(handle), services.State.WasAdded(handle), MayBeLeftover(handle), server.Id, report))
+        var verdict = ReplicaJudge.Judge(chunk, maker.IsBeingMade(handle), services.State.WasAdded(handle), MayBeLeftover(handle), server.Id, report);
+        if (chunk is not null && !report.Gone && verdict is not (ReplicaVerdict.Good or ReplicaVerdict.InUse) && proofs.Has(handle, server.Id))
+            verdict = ReplicaVerdict.ProvesLoss;
+        switch (verdict)
         {
+            case ReplicaVerdict.ProvesLoss:
+                proofs.Take(chunk!, server.Id, Math.Max(report.Committed, report.OnceCommitted));
+                if (chunk!.IsSealed)
+                    repair.HasNone(chunk, server.Id);
+                break;
             case ReplicaVerdict.Good:
                 repair.HasGood(chunk!, server.Id);
                 break;
@@ -25,7 +33,7 @@ internal sealed class GarbageCollection(
                 repair.IsUnconfirmed(chunk!, server.Id);
                 break;
             case ReplicaVerdict.Lost:
-                TakeLost(server, chunk!, report.Damaged || report.Suspect);
+                TakeLost(server, chunk!, report.Damaged || report.Suspect, nothingVerifies: report.Damaged && report.Tail == 0);
                 break;
             case ReplicaVerdict.Garbage:
                 Delete(server, handle, ulong.MaxValue);
@@ -34,6 +42,8 @@ internal sealed class GarbageCollection(
                 // It may have had a good one: an older copy of its data directory was put back.
                 if (chunk!.IsSealed)
                     repair.HasNone(chunk, server.Id);
+                else
+                    proofs.Compare(chunk, server.Id, report.Committed);
                 repair.HasOutdated(chunk!, server.Id);
                 break;
             case ReplicaVerdict.NeverUsed:
@@ -59,7 +69,7 @@ internal sealed class GarbageCollection(
     public void TakeMissing(KnownServer server, Chunk chunk)
     {
         if (chunk.IsSealed ? chunk.Replicas.Contains(server.Id) : chunk.Members.Contains(server.Id))
-            TakeLost(server, chunk, isDamaged: false);
+            TakeLost(server, chunk, isDamaged: false, nothingVerifies: false);
     }
 
     /// <summary>The chunks of deleted files: servers that are not here now will report theirs when they register.</summary>
@@ -74,7 +84,7 @@ internal sealed class GarbageCollection(
 
     private bool MayBeLeftover(ChunkHandle handle) => handle.Value < handles.Next && services.State.MayHaveGiven(handle);
 
-    private void TakeLost(KnownServer server, Chunk chunk, bool isDamaged)
+    private void TakeLost(KnownServer server, Chunk chunk, bool isDamaged, bool nothingVerifies)
     {
         if (isDamaged)
             services.Logger.ReplicaDamaged(chunk.Handle, server.Id);
@@ -89,7 +99,7 @@ internal sealed class GarbageCollection(
         }
         repair.HasNone(chunk, server.Id);
         if (isDamaged)
-            repair.HasOutdated(chunk, server.Id);
+            repair.HasOutdated(chunk, server.Id, nothingVerifies);
     }
 
     private void Delete(KnownServer server, ChunkHandle handle, ulong onlyIfPromisedBelow)

@@ -13,7 +13,7 @@ internal enum ReplicaVerdict
     /// <summary>Has all of a sealed chunk.</summary>
     Good = 2,
 
-    /// <summary>A member of a sealed chunk that does not know yet that it is sealed.</summary>
+    /// <summary>A member of a sealed chunk, or another replica that ends in its SEAL, that does not know yet that it is sealed.</summary>
     Unconfirmed = 3,
 
     /// <summary>A member's replica that is damaged or not there: the server does not count any more.</summary>
@@ -28,6 +28,9 @@ internal enum ReplicaVerdict
     /// <summary>The chunk was made without this replica; it never took part in anything.</summary>
     NeverUsed = 8,
 
+    /// <summary>It knows more bytes to be committed than its sealed chunk has: the file lacks acknowledged records, and this replica may have them.</summary>
+    ProvesLoss = 10,
+
     /// <summary>The log never had such a chunk, and yet it was in use, or its epoch was not this log's. Nothing may be concluded from that but that the master has forgotten something.</summary>
     FromTheFuture = 7,
 
@@ -35,7 +38,7 @@ internal enum ReplicaVerdict
     Foreign = 9,
 }
 
-/// <summary>The rules for replicas. Nothing is deleted that may hold a record which a member of the chunk does not hold.</summary>
+/// <summary>The rules for replicas. Nothing is deleted that may hold a committed record which the chunk does not have.</summary>
 internal static class ReplicaJudge
 {
     /// <param name="chunk">Null: the master has no such chunk.</param>
@@ -54,6 +57,9 @@ internal static class ReplicaJudge
         if (!report.Gone && report.CreationId != 0 && chunk.CreationId != 0 && report.CreationId != chunk.CreationId)
             return ReplicaVerdict.Foreign;
         bool isMember = chunk.Members.Contains(server);
+        // Of a damaged file of which nothing verifies not even what it says is believed: it may be another chunk's.
+        if (chunk.IsSealed && !report.Gone && Math.Max(report.Committed, report.Tail == 0 ? 0 : report.OnceCommitted) > chunk.SealedLength)
+            return ReplicaVerdict.ProvesLoss;
         if (report.Gone || report.Damaged)
             return isMember || chunk.IsSealed ? ReplicaVerdict.Lost : ReplicaVerdict.InUse;
         // Members only ever get fewer: who is none never becomes one again.
@@ -67,7 +73,11 @@ internal static class ReplicaJudge
         // It has forgotten what it voted for, and there is no primary any more that would show it.
         if (isMember && report.Suspect && report.Tail < chunk.SealedLength)
             return ReplicaVerdict.Lost;
-        // The report may be older than the SEAL; a member voted for all of the chunk.
-        return isMember ? ReplicaVerdict.Unconfirmed : ReplicaVerdict.Outdated;
+        // The report may be older than the SEAL; a member voted for all of the chunk. A former one may have been left out after it held the last frame.
+        return isMember || EndsAsTheChunk(chunk, report) ? ReplicaVerdict.Unconfirmed : ReplicaVerdict.Outdated;
     }
+
+    /// <summary>The same ballot sequenced the SEAL at the same offset: it is the same frame, and all before it are the same.</summary>
+    private static bool EndsAsTheChunk(Chunk chunk, ChunkReport report) =>
+        report.EndsInSeal && report.Tail == chunk.SealedLength && report.SealBallot != 0 && report.SealBallot == chunk.SealBallot;
 }

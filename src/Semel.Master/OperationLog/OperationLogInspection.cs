@@ -94,6 +94,7 @@ public sealed class OperationLogInspection : IDisposable
                 LogEntry.WhatOneofCase.WriterExpired => "writers expired",
                 LogEntry.WhatOneofCase.WriterRetired => "writers retired",
                 LogEntry.WhatOneofCase.ServerAdmitted => "chunk servers admitted",
+                LogEntry.WhatOneofCase.LossProven => "losses proven",
                 _ => "others",
             };
         }

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Semel.Master.Chunks;
+using Semel.Master.Garbage;
 using Semel.Master.Servers;
 using Semel.Protocol;
 using Semel.Protocol.Identity;
@@ -11,12 +12,13 @@ namespace Semel.Master.Repair;
 /// Keeps as many good replicas of each sealed chunk as its file wants, as far as there are servers: copies where some are missing for longer than a grace time,
 /// and tells members that missed the primary's last word that their chunk is sealed.
 /// </summary>
-internal sealed class Rereplication(MasterServices services, ServerRegistry servers, Placement placement)
+internal sealed class Rereplication(MasterServices services, ServerRegistry servers, Placement placement, LossProofs proofs)
 {
     private static readonly TimeSpan ConfirmAfter = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan PauseBeforeNext = TimeSpan.FromSeconds(5);
     private const int ConfirmTries = 8;
     private const int Several = 2;
+    private const int MostDoublings = 5;
 
     /// <summary>Chunks that are looked at when a copy has ended; <see cref="Tick"/> looks at all.</summary>
     private const int Candidates = 64;
@@ -25,7 +27,8 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
     private readonly SortedSet<(int Left, long Since, ulong Handle)> _order = [];   // of _lacking: one replica left before several, then who has waited longest
     private readonly SortedDictionary<ulong, ServerId> _clones = [];
     private readonly SortedDictionary<ulong, Unconfirmed> _unconfirmed = [];
-    private readonly SortedDictionary<ulong, SortedSet<ServerId>> _outdated = [];
+    private readonly SortedDictionary<ulong, SortedDictionary<ServerId, bool>> _outdated = [];     // true: nothing in it verifies
+    private readonly SortedDictionary<(ulong Handle, ServerId Server), Refusal> _refusals = [];
 
     /// <summary>Sealed chunks with fewer good replicas on living servers than there could be.</summary>
     public int LackingCount => _lacking.Count;
@@ -67,11 +70,14 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
     }
 
     /// <summary>The server has a replica that is damaged, or that the chunk went on without. It goes when nobody can need it any more.</summary>
-    public void HasOutdated(Chunk chunk, ServerId server)
+    /// <param name="chunk">Its chunk.</param>
+    /// <param name="server">Whose it is.</param>
+    /// <param name="nothingVerifies">It is damaged from its first byte: what it says of itself counts for nothing.</param>
+    public void HasOutdated(Chunk chunk, ServerId server, bool nothingVerifies = false)
     {
         if (!_outdated.TryGetValue(chunk.Handle.Value, out var holders))
             _outdated.Add(chunk.Handle.Value, holders = []);
-        holders.Add(server);
+        holders[server] = nothingVerifies;
     }
 
     /// <summary>Good replicas on servers that are alive.</summary>
@@ -89,15 +95,24 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
     {
         foreach (ulong handle in _clones.Where(c => c.Value == server).Select(c => c.Key).ToList())
             _clones.Remove(handle);
+        foreach (var key in _refusals.Keys.Where(k => k.Server == server).ToList())
+            _refusals.Remove(key);      // whatever was in its way may be gone
     }
 
     /// <summary>Room for the next one, which begins at once: many small chunks must not wait for the clock.</summary>
-    public void CloneEnded(ChunkHandle handle)
+    public void CloneEnded(ChunkHandle handle, ServerId server, bool done)
     {
         _clones.Remove(handle.Value);
-        // Also after a success: the report of the new replica comes before it or soon after.
-        if (_lacking.TryGetValue(handle.Value, out var lack))
-            lack.NotBefore = services.Now + (long)(PauseBeforeNext.TotalSeconds * services.Time.TimestampFrequency);
+        if (!done)
+        {
+            // Others are tried at once; this one not again for a while, and each time for a longer one.
+            if (!_refusals.TryGetValue((handle.Value, server), out var refusal))
+                _refusals.Add((handle.Value, server), refusal = new Refusal());
+            refusal.Until = services.Now + services.TimestampsIn(PauseBeforeNext * (1 << Math.Min(refusal.Count++, MostDoublings)));
+        }
+        // The report of the new replica comes before the result or soon after.
+        else if (_lacking.TryGetValue(handle.Value, out var lack))
+            lack.NotBefore = services.Now + services.TimestampsIn(PauseBeforeNext);
         OrderClones(_order.GetViewBetween((1, 0, 0), (Several, long.MaxValue, ulong.MaxValue)).Take(Candidates));
     }
 
@@ -123,17 +138,29 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
         }
     }
 
-    /// <summary>What an outdated replica holds may be all that is left of some records: it goes only when the chunk has all the good replicas that it can have.</summary>
+    /// <summary>
+    /// What an outdated replica holds may be all that is left of some records: it goes only when the chunk has all the good replicas that its file wants, on servers that are alive, and only if it
+    /// knows no more bytes to be committed than the chunk has. Where there is no other server, the copy takes its place.
+    /// </summary>
     private void DropOutdated()
     {
         foreach (var (handle, holders) in _outdated.ToList())
         {
             var chunk = services.State.FindChunk(new ChunkHandle(handle));
-            if (chunk is not null && (!chunk.IsSealed || _lacking.ContainsKey(handle) || Live(chunk) == 0))
+            if (chunk is not null && (!chunk.IsSealed || Live(chunk) < chunk.File.Settings.Replicas))
                 continue;
-            _outdated.Remove(handle);
-            foreach (var holder in holders.Where(h => chunk is null || !chunk.Replicas.Contains(h)))
-                servers.Get(holder).Commands.TryAdd(Order.Delete(new ChunkHandle(handle), chunk is null ? ulong.MaxValue : chunk.Reserved + 1));
+            foreach (var (holder, nothingVerifies) in holders.ToList())
+            {
+                if (chunk is not null && !servers.IsAlive(holder))
+                    continue;       // when it comes back, others may have gone
+                holders.Remove(holder);
+                if (chunk is null)
+                    servers.Get(holder).Commands.TryAdd(Order.Delete(new ChunkHandle(handle), ulong.MaxValue));
+                else if (!chunk.Replicas.Contains(holder) && !proofs.Has(chunk.Handle, holder))
+                    servers.Get(holder).Commands.TryAdd(Order.Delete(chunk.Handle, chunk.Reserved + 1, nothingVerifies ? 0 : chunk.SealedLength + 1));
+            }
+            if (holders.Count == 0)
+                _outdated.Remove(handle);
         }
     }
 
@@ -158,8 +185,11 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
 
     private void Forget(ulong handle)
     {
-        if (_lacking.Remove(handle, out var lack))
-            _order.Remove((lack.Left, lack.Since, handle));
+        if (!_lacking.Remove(handle, out var lack))
+            return;
+        _order.Remove((lack.Left, lack.Since, handle));
+        foreach (var key in _refusals.Keys.Where(k => k.Handle == handle).ToList())
+            _refusals.Remove(key);
     }
 
     private void Clone(Chunk chunk)
@@ -174,7 +204,8 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
             return;
         }
         var unfit = servers.All
-            .Where(s => chunk.Replicas.Contains(s.Id) || s.Commands.Has(chunk.Handle) || !s.HasReported
+            .Where(s => chunk.Replicas.Contains(s.Id) || s.Commands.Has(chunk.Handle) || !s.HasReported || proofs.Has(chunk.Handle, s.Id)
+                || (_refusals.TryGetValue((chunk.Handle.Value, s.Id), out var refusal) && services.Now < refusal.Until)
                 || _clones.Values.Count(t => t == s.Id) >= services.Options.ParallelClonesPerServer)
             .Select(s => s.Id).ToHashSet();
         if (placement.Choose(1, chunk.File.Settings.ChunkCapacity, ServerSet.Empty, unfit) is not [var target])
@@ -216,7 +247,7 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
                 continue;
             }
             foreach (var member in unconfirmed.Members.Where(servers.IsAlive))
-                servers.Get(member).Commands.TryAdd(Order.ConfirmSeal(chunk.Handle, chunk.Version, chunk.SealedLength));
+                servers.Get(member).Commands.TryAdd(Order.ConfirmSeal(chunk.Handle, chunk.Version, chunk.SealedLength, chunk.SealBallot));
         }
     }
 
@@ -241,6 +272,13 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
         public int Left { get; set; }
         public long NotBefore { get; set; }
         public bool Complained { get; set; }
+    }
+
+    /// <summary>A server could not make its copy of a chunk.</summary>
+    private sealed class Refusal
+    {
+        public int Count { get; set; }
+        public long Until { get; set; }
     }
 
     private sealed class Unconfirmed(SortedSet<ServerId> members, long since)

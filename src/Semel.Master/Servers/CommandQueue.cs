@@ -16,16 +16,22 @@ internal sealed record Order(ChunkHandle Handle, OrderKind Kind, Command Command
     /// <summary>Timestamp before which it is not sent.</summary>
     public long NotBefore { get; init; }
 
-    public static Order Delete(ChunkHandle handle, ulong onlyIfPromisedBelow) => new(handle, OrderKind.Delete, new Command
+    /// <summary>How often it has failed.</summary>
+    public int Failures { get; init; }
+
+    /// <param name="handle">The replica of this chunk.</param>
+    /// <param name="onlyIfPromisedBelow">Not one that has seen this version or a higher one.</param>
+    /// <param name="onlyIfCommittedBelow">Not one that knows so many bytes or more to be committed. 0: however many.</param>
+    public static Order Delete(ChunkHandle handle, ulong onlyIfPromisedBelow, uint onlyIfCommittedBelow = 0) => new(handle, OrderKind.Delete, new Command
     {
-        DeleteChunk = new DeleteChunk { Handle = handle.Value, OnlyIfPromisedBelow = onlyIfPromisedBelow },
+        DeleteChunk = new DeleteChunk { Handle = handle.Value, OnlyIfPromisedBelow = onlyIfPromisedBelow, OnlyIfCommittedBelow = onlyIfCommittedBelow },
     });
 
     public static Order CopyHere(CloneChunk clone) => new(new ChunkHandle(clone.Handle), OrderKind.Clone, new Command { CloneChunk = clone });
 
-    public static Order ConfirmSeal(ChunkHandle handle, ulong version, uint length) => new(handle, OrderKind.ConfirmSeal, new Command
+    public static Order ConfirmSeal(ChunkHandle handle, ulong version, uint length, ulong sealBallot) => new(handle, OrderKind.ConfirmSeal, new Command
     {
-        ConfirmSeal = new ConfirmSeal { Handle = handle.Value, Version = version, Length = length },
+        ConfirmSeal = new ConfirmSeal { Handle = handle.Value, Version = version, Length = length, SealBallot = sealBallot },
     });
 }
 

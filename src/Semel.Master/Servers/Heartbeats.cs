@@ -17,6 +17,11 @@ internal sealed class Heartbeats(
 
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(2);
 
+    /// <summary>The same failure of the same command is told this often.</summary>
+    private static readonly TimeSpan ToldAgainAfter = TimeSpan.FromMinutes(10);
+    private const int RememberedFailures = 10_000;
+
+    private readonly Dictionary<(ServerId Server, ulong Chunk, OrderKind Kind), long> _told = [];
     private uint _commands;
 
     public HeartbeatReply Take(HeartbeatRequest request)
@@ -83,22 +88,35 @@ internal sealed class Heartbeats(
     {
         if (server.Commands.TakeResult(result.CommandId) is not { } order)
             return;
-        if (result.Status is not (Status.Ok or Status.Stale))
-            services.Logger.CommandFailed(server.Id, result.CommandId, order.Handle, $"{result.Status}: {result.Detail}");
+        if (result.Status is Status.Ok or Status.Stale)
+            _told.Remove((server.Id, order.Handle.Value, order.Kind));
+        else
+            Tell(server, order, result);
         var chunk = services.State.FindChunk(order.Handle);
         switch (order.Kind)
         {
-            case OrderKind.Delete when result.Status is not (Status.Ok or Status.Stale or Status.Invalid):
-                var again = order.Command.Clone();
-                server.Commands.TryAdd(order with { Command = again, NotBefore = services.Now + (long)(RetryDelay.TotalSeconds * services.Time.TimestampFrequency) });
+            case OrderKind.Delete when result.Status is not (Status.Ok or Status.Stale or Status.Invalid or Status.Conflict):
+                var delay = RetryDelay * (1 << Math.Min(order.Failures, 5));
+                server.Commands.TryAdd(order with { Command = order.Command.Clone(), Failures = order.Failures + 1, NotBefore = services.Now + services.TimestampsIn(delay) });
                 break;
             case OrderKind.Clone:
-                repair.CloneEnded(order.Handle);
+                repair.CloneEnded(order.Handle, server.Id, result.Status is Status.Ok or Status.Stale);
                 break;
         }
         // A command kept the deletion of the file from ordering this.
         if (chunk is null && order.Kind != OrderKind.Delete)
             server.Commands.TryAdd(Order.Delete(order.Handle, ulong.MaxValue));
+    }
+
+    private void Tell(KnownServer server, Order order, CommandResult result)
+    {
+        var key = (server.Id, order.Handle.Value, order.Kind);
+        if (_told.TryGetValue(key, out long at) && services.Since(at) < ToldAgainAfter)
+            return;
+        if (_told.Count >= RememberedFailures)
+            _told.Clear();
+        _told[key] = services.Now;
+        services.Logger.CommandFailed(server.Id, result.CommandId, order.Handle, $"{result.Status}: {result.Detail}");
     }
 
     /// <summary>Never the same again, also not by the master's next incarnation: chunk servers remember the ids of what they did.</summary>

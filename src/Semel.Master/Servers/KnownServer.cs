@@ -51,6 +51,20 @@ internal sealed class KnownServer(ServerId id, string address)
     /// <summary>When a primary last accused it.</summary>
     public long? AccusedAt { get; set; }
 
+    /// <summary>It could not make replicas of late: others are chosen before it until this time.</summary>
+    public long UnfitUntil { get; private set; }
+
+    private int _failedCreations;
+
+    /// <param name="made">It made a replica that it was asked for.</param>
+    /// <param name="now">As a timestamp.</param>
+    /// <param name="pause">After the first failure; it doubles with each further one, up to 32 times.</param>
+    public void WasAskedToCreate(bool made, long now, long pause)
+    {
+        UnfitUntil = made ? 0 : now + (pause << Math.Min(_failedCreations, 5));
+        _failedCreations = made ? 0 : _failedCreations + 1;
+    }
+
     public long? LeasesRenewedAt { get; set; }
     public CommandQueue Commands { get; } = new();
 

@@ -4,7 +4,7 @@ using Semel.Protocol.Identity;
 namespace Semel.Master.Servers;
 
 /// <summary>
-/// Chooses servers for replicas. Better first: those that are asked for (they have the file's writer table already), then those that nobody accused of late,
+/// Chooses servers for replicas. Better first: those that nobody accused of late and that could make the replicas they were asked for, then those that are wanted (they have the file's writer table already),
 /// then those with more free space (in steps of a twentieth of the capacity, so that all new chunks do not go to one server), then those with fewer leases, then chance.
 /// </summary>
 internal sealed class Placement(MasterServices services, ServerRegistry servers)
@@ -22,7 +22,7 @@ internal sealed class Placement(MasterServices services, ServerRegistry servers)
             : [.. servers.Alive
                 .Where(s => HasSpace(s, bytes) && !except.Contains(s.Id))
                 .Select(s => (Server: s, Draw: services.Random.Next()))
-                .OrderBy(c => IsAccused(c.Server))
+                .OrderBy(c => IsLastChoice(c.Server))
                 .ThenByDescending(c => preferred.Contains(c.Server.Id))
                 .ThenByDescending(c => FreeTwentieths(c.Server))
                 .ThenBy(c => services.State.LeasesOf(c.Server.Id))
@@ -40,12 +40,12 @@ internal sealed class Placement(MasterServices services, ServerRegistry servers)
 
     /// <summary>Healthy servers with room for a replica, besides those given.</summary>
     public int SparesFor(ServerSet members, uint bytes) =>
-        servers.Alive.Count(s => !members.Contains(s.Id) && HasSpace(s, bytes) && !IsAccused(s));
+        servers.Alive.Count(s => !members.Contains(s.Id) && HasSpace(s, bytes) && !IsLastChoice(s));
 
     /// <summary>A server that does not say how large it is may be as large as it likes.</summary>
     private static bool HasSpace(KnownServer server, uint bytes) => server.CapacityBytes == 0 || server.FreeBytes >= bytes;
 
     private static ulong FreeTwentieths(KnownServer server) => server.FreeBytes / Math.Max(1, server.CapacityBytes / 20);
 
-    private bool IsAccused(KnownServer server) => server.AccusedAt is { } at && services.Since(at) < AccusationLasts;
+    private bool IsLastChoice(KnownServer server) => (server.AccusedAt is { } at && services.Since(at) < AccusationLasts) || services.Now < server.UnfitUntil;
 }

@@ -142,10 +142,10 @@ internal sealed class Registration(
         services.Logger.ServerDied(server.Id, server.Address, (long)services.Since(server.HeardAt).TotalMilliseconds, services.Options.RepairGrace);
         servers.SetPresence(server, ServerPresence.Dead);
         repair.ServerGone(server.Id);
-        foreach (var chunk in services.State.Chunks())
+        foreach (var chunk in services.State.OpenChunksWith(server.Id))
         {
-            // A file that nobody writes keeps its members: the server may come back before anybody does.
-            if (!chunk.IsSealed && chunk.Members.Contains(server.Id) && activities.IsInUse(chunk.File))
+            // A file that nobody writes keeps its members for a while: the server may come back before anybody does. See OpenChunkRepair.
+            if (activities.IsInUse(chunk.File))
                 views.Start(chunk, $"chunk server {server.Id} counts as dead: {reason}", accused: server.Id);
         }
         repair.CheckAll();

@@ -17,7 +17,8 @@ internal sealed class Granting(MasterServices services, ServerRegistry servers)
     /// <param name="chunk">Its primary is told.</param>
     /// <param name="seal">It shall end the chunk as soon as it can.</param>
     /// <param name="promise">What the primary answered to the promise of this version; null: it needed none.</param>
-    public async Task<string?> GrantAsync(Chunk chunk, bool seal, PromiseReply? promise)
+    /// <param name="byOperator">It serves with what it has, whatever it had once.</param>
+    public async Task<string?> GrantAsync(Chunk chunk, bool seal, PromiseReply? promise, bool byOperator = false)
     {
         ulong version = chunk.Version;
         var primary = chunk.Primary;
@@ -33,7 +34,8 @@ internal sealed class Granting(MasterServices services, ServerRegistry servers)
             Seal = seal,
             Generation = services.State.Servers.TryGetValue(primary, out var admitted) ? admitted.Generation : 0,
             PromisedTail = promise?.Tail ?? 0,
-            Unclean = promise is { Suspect: true },
+            Unclean = byOperator || promise is { Suspect: true },
+            OperatorDecided = byOperator,
             ServerId = primary.Value,
         };
         request.Members.AddRange(chunk.Members.Select(servers.Address));

@@ -43,14 +43,20 @@ internal sealed class ViewChange(Chunk chunk)
     /// <summary>Why members did not answer OK, last time they were asked.</summary>
     public SortedDictionary<ServerId, string> Refusals { get; } = [];
 
-    /// <summary>Members whose answer to the current round of promises is still to come.</summary>
-    public SortedSet<ServerId> Outstanding { get; set; } = [];
+    /// <summary>Members whose answer is still to come, each with the number of the question.</summary>
+    public SortedDictionary<ServerId, int> Outstanding { get; } = [];
+
+    /// <summary>Questions so far.</summary>
+    public int Asked { get; set; }
 
     /// <summary>Fires when a member answered or failed.</summary>
     public Pulse Answered { get; } = new();
 
     /// <summary>A member has promised this version already, to an earlier master.</summary>
     public ulong PromisedElsewhere { get; set; }
+
+    /// <summary>What an operator decided, and waits for the end of.</summary>
+    public OperatorChoice? Choice { get; set; }
 
     /// <summary>Who was accused long ago may work again.</summary>
     public void TakeUpAgain()
@@ -65,4 +71,11 @@ internal sealed class ViewChange(Chunk chunk)
         foreach (var member in Answers.Keys.Where(m => servers.IsDead(m) || Incarnations[m] != servers.Get(m).Incarnation).ToList())
             Answers.Remove(member);
     }
+}
+
+/// <summary>The chunk shall go on with this server's copy alone. Ends with null when that is so, else with the reason why it is not.</summary>
+internal sealed class OperatorChoice(ServerId server)
+{
+    public ServerId Server => server;
+    public TaskCompletionSource<string?> Ended { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 }

@@ -34,20 +34,37 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
 
     public bool IsRunning(Chunk chunk) => _running.ContainsKey(chunk.Handle.Value);
 
+    /// <summary>It could not go on when it was last tried, and nobody asked for it.</summary>
+    public bool IsPutAside(Chunk chunk) => _aside.ContainsKey(chunk.Handle.Value);
+
     /// <summary>Chunks that have no primary and wait for a member to come back, or for somebody who wants them.</summary>
     public int OwedCount => _owed.Count;
+
+    /// <summary>Chunks that cannot go on, as far as was tried: nobody appends to them.</summary>
+    public int UnavailableCount => _aside.Values.Concat(_running.Values).Count(c => c.Problem is not null && !IsOver(c.Chunk));
+
+    public IEnumerable<(Chunk Chunk, string Problem)> Unavailable(int atMost) =>
+        _aside.Values.Concat(_running.Values).Where(c => c.Problem is not null && !IsOver(c.Chunk)).OrderBy(c => c.Chunk.Handle).Take(atMost).Select(c => (c.Chunk, c.Problem!));
 
     /// <summary>The chunk has no primary that could serve, as far as the master knows.</summary>
     public bool IsNeeded(Chunk chunk) => IsRunning(chunk) || _owed.Contains(chunk.Handle.Value)
         || (servers.IsDead(chunk.Primary) && !activities.WasGrantedWithin(chunk.File, services.Options.DeadAfter));
 
     /// <summary>Why the chunk is not available yet.</summary>
-    public string ProblemOf(Chunk chunk)
-    {
-        if (!_running.TryGetValue(chunk.Handle.Value, out var change) && !_aside.TryGetValue(chunk.Handle.Value, out change))
-            return "its primary is being replaced";
-        return change.Problem ?? "its primary is being replaced";
-    }
+    public string ProblemOf(Chunk chunk) => Find(chunk)?.Problem ?? "its primary is being replaced";
+
+    /// <summary>An attempt has failed.</summary>
+    public bool HasProblem(Chunk chunk) => Find(chunk)?.Problem is not null;
+
+    /// <summary>
+    /// Of a chunk that waits: where its records end, if a member can tell. One that has promised the next version votes for nothing in this one any more; if it knows all of its log to be committed,
+    /// then nothing else is or will be, because that takes all members.
+    /// </summary>
+    public uint? SettledEndOf(Chunk chunk) => chunk.IsSealed || Find(chunk) is not { Problem: not null, Version: var version } change || version <= chunk.Version
+        ? null
+        : change.Answers.Values.Where(a => !a.Suspect && !a.Damaged && a.Committed == a.Tail).Select(a => (uint?)a.Tail).FirstOrDefault();
+
+    private ViewChange? Find(Chunk chunk) => _running.GetValueOrDefault(chunk.Handle.Value) ?? _aside.GetValueOrDefault(chunk.Handle.Value);
 
     /// <summary>Begins a view change, or joins the one that runs. Ends when it ends.</summary>
     /// <param name="chunk">Open.</param>
@@ -86,9 +103,27 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         return change.Ended;
     }
 
+    /// <summary>An operator decided that the chunk goes on with this server's copy alone, whoever else was a member. Null: it does; otherwise why not.</summary>
+    public Task<string?> DecideAsync(Chunk chunk, ServerId server)
+    {
+        _ = Start(chunk, "an operator decided");
+        var change = _running[chunk.Handle.Value];
+        if (change.Choice is not null)
+            return Task.FromResult<string?>($"Another decision about chunk {chunk.Handle} is being carried out.");
+        change.Choice = new OperatorChoice(server);
+        servers.Changed.Fire();     // it may be waiting
+        return change.Choice.Ended.Task;
+    }
+
     /// <summary>A member of these chunks came back: those that wait for one try again.</summary>
     public void MemberCameBack(ServerId member)
     {
+        foreach (var change in _running.Values.Concat(_aside.Values))
+        {
+            // It was another incarnation, or counted as dead. What that one was asked it will not answer.
+            change.Accused.Remove(member);
+            change.Outstanding.Remove(member);
+        }
         foreach (ulong handle in _owed.ToList())
         {
             if (services.State.FindChunk(new ChunkHandle(handle)) is not { IsSealed: false } chunk)
@@ -160,7 +195,7 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
                 await _slots.TakeAsync();
                 try
                 {
-                    done = await TryOnceAsync(change);
+                    done = await (change.Choice is { } choice ? TryChoiceAsync(change, choice) : TryOnceAsync(change));
                 }
                 finally
                 {
@@ -171,6 +206,8 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
                     activities.Of(chunk.File).GrantedAt = services.Now;
                     break;
                 }
+                if (change.Choice is not null)
+                    continue;
                 bool isHopeless = change.Version != 0 || attempts >= UnwantedAttempts;
                 if (isHopeless && !activities.IsInUse(chunk.File))
                     return;
@@ -181,6 +218,8 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         finally
         {
             _running.Remove(chunk.Handle.Value);
+            change.Choice?.Ended.TrySetResult($"Chunk {chunk.Handle} has got on by itself meanwhile.");
+            change.Choice = null;
             if (_owed.Contains(chunk.Handle.Value) && !IsOver(chunk))
                 _aside[chunk.Handle.Value] = change;
         }
@@ -218,7 +257,7 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         change.DropOldAnswers(servers);
         foreach (var member in chunk.Members)
         {
-            if (!change.Answers.ContainsKey(member) && change.Outstanding.Add(member))
+            if (!change.Answers.ContainsKey(member) && change.Outstanding.TryAdd(member, ++change.Asked))
                 services.Run(AskAsync(change, member, change.Version, change.Answers));
         }
 
@@ -265,6 +304,52 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         return false;
     }
 
+    /// <summary>
+    /// What the operator decided. 1: a version above all that was ever promised. 2: the server promises it, and says what it has. 3: the decision is logged. 4: it takes over, and ends the chunk.
+    /// </summary>
+    private async Task<bool> TryChoiceAsync(ViewChange change, OperatorChoice choice)
+    {
+        var chunk = change.Chunk;
+        if (IsOver(chunk))
+            return true;
+
+        // Step 1
+        var server = servers.Get(choice.Server);
+        ulong version = Math.Max(chunk.Reserved, change.PromisedElsewhere) + 1;
+        (change.Version, change.Answers) = (version, []);
+        services.Journal.Append(new LogEntry { VersionReserved = new VersionReserved { Handle = chunk.Handle.Value, Version = version } });
+        await services.Journal.DurableAsync();
+
+        // Step 2
+        var answers = change.Answers;
+        await AskAsync(change, choice.Server, version, answers);
+        if (IsOver(chunk))
+            return true;
+        if (!answers.TryGetValue(choice.Server, out var promise))
+        {
+            change.Version = 0;
+            if (change.PromisedElsewhere >= version)
+                return false;       // once more, above that
+            choice.Ended.TrySetResult($"Chunk server {choice.Server} at {server.Address} {change.Refusals[choice.Server]}.");
+            change.Choice = null;
+            return false;
+        }
+
+        // Step 3
+        var decided = new Configured { Handle = chunk.Handle.Value, Version = version, Primary = choice.Server.Value, ByOperator = true };
+        decided.Members.Add(choice.Server.Value);
+        services.Journal.Append(new LogEntry { Configured = decided });
+        await services.Journal.DurableAsync();
+        services.Logger.OperatorDecided(chunk.Handle, chunk.Version, choice.Server, server.Address, promise.Tail);
+
+        // Step 4
+        string? problem = await granting.GrantAsync(chunk, seal: true, promise, byOperator: true);
+        (change.Version, change.Choice, change.AvoidPrimary) = (0, null, false);
+        change.Accused.Clear();
+        choice.Ended.TrySetResult(problem is null ? null : $"Chunk server {choice.Server} at {server.Address} did not take over: {problem}. The decision stands; decide again to repeat it.");
+        return problem is null;
+    }
+
     private async Task AskAsync(ViewChange change, ServerId member, ulong version, SortedDictionary<ServerId, PromiseReply> answers)
     {
         var request = new PromiseRequest
@@ -275,6 +360,7 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
             Version = version,
             ServerId = member.Value,
         };
+        int question = change.Asked;
         var server = servers.Get(member);
         var link = services.Wire.LinkTo(server.Address);
         ulong incarnation = server.Incarnation;
@@ -282,7 +368,8 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         bool isAdmitted = services.State.Servers.TryGetValue(member, out var admitted);
         var result = await link.CallAsync(MessageKind.Promise, request, Payload.Empty, services.Options.CallTimeout, services.Stopping);
         result.Payload.Release();
-        change.Outstanding.Remove(member);
+        if (change.Outstanding.TryGetValue(member, out int last) && last == question)
+            change.Outstanding.Remove(member);
         change.RefusedSince.TryAdd(member, services.Now);
         if (!result.IsAnswered)
             change.Refusals[member] = $"does not answer ({result.Outcome}: {result.Detail})";
@@ -312,7 +399,7 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
     }
 
     /// <summary>
-    /// Ends when every member has answered or failed; or when a usable one has answered and all others are accused or dead, or the rest had
+    /// Ends when every member has answered or failed; or when a usable one has answered, and there are enough answers and all others are accused or dead, or the rest had
     /// their time; or when nobody answered for as long as a call may take.
     /// </summary>
     private async Task GatherAsync(ViewChange change)
@@ -325,7 +412,8 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
             if (change.Answers.Any(a => !a.Value.Suspect && !a.Value.Damaged && !change.Accused.Contains(a.Key)))
             {
                 firstUsable ??= services.Now;
-                if (change.Outstanding.All(m => change.Accused.Contains(m) || servers.IsDead(m)))
+                // Below the floor nothing is gained by haste.
+                if (change.Outstanding.Keys.All(m => change.Accused.Contains(m) || servers.IsDead(m)) && change.Answers.Count >= _waits.FloorOf(change.Chunk))
                     return;
                 var rest = services.Options.PromiseWait - services.Since(firstUsable.Value);
                 limit = rest < limit ? rest : limit;
@@ -358,11 +446,11 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         var chunk = change.Chunk;
         string members = string.Join("; ", chunk.Members.Select(m => $"{m} at {servers.Get(m).Address} {Standing(change, m)}"));
         if (awaited.Keys.All(change.Answers.ContainsKey) || !change.Answers.Values.Any(a => !a.Suspect && !a.Damaged))
-            return $"none of its members can go on ({members})";
+            return $"none of its members can go on ({members}); `semel chunk recover {chunk.Handle}` shows what is left, and decides";
         var longest = awaited.Where(a => !change.Answers.ContainsKey(a.Key)).Max(a => a.Value);
         var until = services.Time.GetUtcNow() + longest;
         return string.Create(CultureInfo.InvariantCulture, $"it would have fewer than {_waits.FloorOf(chunk)} members ({members}). Those that may have acknowledged records are waited for until ")
-            + until.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture) + " (`member_grace`)";
+            + until.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture) + $" (`member_grace`); `semel chunk recover {chunk.Handle}` decides at once";
     }
 
     private static string Standing(ViewChange change, ServerId member)

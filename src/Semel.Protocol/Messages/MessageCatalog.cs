@@ -40,6 +40,8 @@ public static class MessageCatalog
         [MessageKind.LookUpWriter] = (LookUpWriterRequest.Parser, LookUpWriterReply.Parser),
         [MessageKind.RetireWriter] = (RetireWriterRequest.Parser, RetireWriterReply.Parser),
         [MessageKind.IdentifyWriters] = (IdentifyWritersRequest.Parser, IdentifyWritersReply.Parser),
+        [MessageKind.InspectCopies] = (InspectCopiesRequest.Parser, InspectCopiesReply.Parser),
+        [MessageKind.RecoverChunk] = (RecoverChunkRequest.Parser, RecoverChunkReply.Parser),
     };
 
     /// <summary>Every kind, in order.</summary>

@@ -46,4 +46,6 @@ public enum MessageKind : ushort
     LookUpWriter = 69,
     RetireWriter = 70,
     IdentifyWriters = 71,
+    InspectCopies = 72,
+    RecoverChunk = 73,
 }

@@ -34,6 +34,8 @@ public static class NotServed
         MessageKind.RegisterWriter => new RegisterWriterReply { Status = Status.Invalid, Detail = detail },
         MessageKind.ClusterStatus => new ClusterStatusReply { Status = Status.Invalid },
         MessageKind.LookUpWriter => new LookUpWriterReply { Status = Status.Invalid, Detail = detail },
+        MessageKind.InspectCopies => new InspectCopiesReply { Status = Status.Invalid, Detail = detail },
+        MessageKind.RecoverChunk => new RecoverChunkReply { Status = Status.Invalid, Detail = detail },
         MessageKind.RetireWriter => new RetireWriterReply { Status = Status.Invalid, Detail = detail },
         MessageKind.IdentifyWriters => new IdentifyWritersReply { Status = Status.Invalid, Detail = detail },
         _ => throw new InvariantViolationException($"No reply is known for a call of kind {kind}."),

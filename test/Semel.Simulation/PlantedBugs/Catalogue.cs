@@ -132,8 +132,8 @@ internal static class Catalogue
 
         new("seal-not-confirmed", "A member that missed the primary's last word learns that its chunk is sealed",
             new Edit(ChunkServerNode,
-                "replica.Post(new SealConfirmed(command.ConfirmSeal.Version, command.ConfirmSeal.Length));",
-                "replica.Post(new SealConfirmed(0, 0));")),
+                "replica.Post(new SealConfirmed(command.ConfirmSeal.Version, command.ConfirmSeal.Length, command.ConfirmSeal.SealBallot));",
+                "replica.Post(new SealConfirmed(0, 0, 0));")),
 
         // ---- Durability
 

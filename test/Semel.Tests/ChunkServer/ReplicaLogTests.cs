@@ -55,6 +55,18 @@ public sealed class ReplicaLogTests : IDisposable
     }
 
     [Fact]
+    public async Task A_log_that_ends_in_a_SEAL_tells_which_ballot_sequenced_it()
+    {
+        await WriteAsync(new LogBuilder(Chunk.Handle).Init(1, 1, First).Seal(First.NextAttempt()).Bytes);
+
+        var log = Scan(out _);
+        ulong ballot = log.SealBallot;
+        log.Cut(64);
+
+        Assert.Equal((First.NextAttempt().Value, 0UL), (ballot, log.SealBallot));
+    }
+
+    [Fact]
     public async Task A_torn_tail_is_cut_at_every_length()
     {
         var whole = new LogBuilder(Chunk.Handle).Init(1, 1, First);
@@ -221,6 +233,25 @@ public sealed class ReplicaLogTests : IDisposable
 
         Assert.Equal(64u, log.Tail);
         Assert.Equal(committed, log.CommittedHint);
+    }
+
+    [Fact]
+    public async Task A_damaged_log_that_an_operator_decided_for_is_what_verifies_of_it_and_goes_on_from_there()
+    {
+        var builder = new LogBuilder(Chunk.Handle).Init(1, 1, First).Data(1, 1, 1, First, 0, "rots");
+        byte[] frames = builder.Data(1, 1, 2, First, builder.Tail, "intact").Bytes;
+        frames[64 + 64 + 5] ^= 1;
+        await WriteAsync(frames);
+        var log = Scan(out _);
+
+        await log.GiveUpDamageAsync();
+        string? refused = log.TryAppend(new LogBuilder(Chunk.Handle).Init(1, 1, First).Data(1, 1, 1, First, 0, "anew").Bytes.AsSpan(64), First);
+
+        Assert.Null(refused);
+        Assert.False(log.IsDamaged);
+        Assert.True(log.Tail > 64);
+        Assert.Equal(log.Tail, Scan(out string? cut).Tail);
+        Assert.Null(cut);
     }
 
     [Fact]

@@ -125,7 +125,8 @@ public sealed class GarbageTests
         await lost.TellAsync(Good(chunk));
         await m.UntilAsync(() => other.About(chunk).Any());
 
-        Assert.Equal(2UL, Assert.Single(other.About(chunk)).DeleteChunk.OnlyIfPromisedBelow);
+        var delete = Assert.Single(other.About(chunk)).DeleteChunk;
+        Assert.Equal((2UL, 4097u), (delete.OnlyIfPromisedBelow, delete.OnlyIfCommittedBelow));
     });
 
     [Fact]
@@ -143,6 +144,36 @@ public sealed class GarbageTests
     });
 
     [Fact]
+    public void A_former_member_with_the_same_bytes_is_told_that_they_are_sealed_and_counts_as_a_copy() => MasterFixture.Run(async m =>
+    {
+        var servers = await m.JoinAsync(4);
+        await m.CreateAsync("/a");
+        var chunk = (await m.LocateTailAsync("/a")).Chunk;
+        foreach (var server in servers)
+            server.OnCreate = _ => null;
+        var former = servers.Single(s => !m.ChunkOf(chunk).Members.Contains(s.Id));
+        var ballot = Ballot.OfVersion(1).NextAttempt().Value;
+        await m.CallAsync<SealedReply>(MessageKind.Sealed, new SealedRequest
+        {
+            Handle = chunk.Handle,
+            Version = 1,
+            Sender = chunk.Primary.ServerId,
+            Length = 4096,
+            SealBallot = ballot,
+        });
+        foreach (var member in servers.Where(s => s != former))
+            await member.TellAsync(Good(chunk));
+
+        await former.TellAsync(new ChunkReport { Handle = chunk.Handle, LastView = Ballot.OfVersion(1).Value, Promised = Ballot.OfVersion(1).Value, Tail = 4096, EndsInSeal = true, SealBallot = ballot });
+        await m.UntilAsync(() => former.About(chunk).Any());
+        var confirm = former.About(chunk).Single().ConfirmSeal;
+        await former.TellAsync(Good(chunk));
+
+        Assert.Equal((4096u, ballot), (confirm.Length, confirm.SealBallot));
+        Assert.Contains(former.Id, m.ChunkOf(chunk).Replicas);
+    });
+
+    [Fact]
     public void A_server_that_lost_its_replica_is_not_named_to_readers() => Sealed(servers: 3, async (m, chunk, servers) =>
     {
         servers[0].Die();
@@ -153,6 +184,142 @@ public sealed class GarbageTests
         var found = (await m.LocateChunksAsync("/a")).Chunks[0];
 
         Assert.Equal(servers[1..].Select(s => s.Id).Order(), found.Members.Select(s => s.ServerId).Order());
+    });
+
+    [Fact]
+    public void An_outdated_replica_stays_while_a_wanted_one_is_on_a_server_that_is_away() => Sealed(servers: 4, async (m, chunk, servers) =>
+    {
+        m.Options.RepairGrace = TimeSpan.FromMinutes(5);
+        var holders = servers.Where(s => m.ChunkOf(chunk).Members.Contains(s.Id)).ToArray();
+        var other = servers.Except(holders).Single();
+        foreach (var holder in holders)
+            await holder.TellAsync(Good(chunk));
+        holders[0].Die();
+        await m.PassAsync(m.Options.DeadAfter * 2);
+
+        await other.TellAsync(new ChunkReport { Handle = chunk.Handle, LastView = Ballot.OfVersion(1).Value, Promised = Ballot.OfVersion(1).Value, Tail = 100 });
+        await m.PassAsync(TimeSpan.FromSeconds(20));
+
+        Assert.Empty(other.About(chunk));
+    });
+
+    [Fact]
+    public void A_replica_that_knows_more_to_be_committed_than_the_chunk_has_is_kept_and_counted_also_by_the_next_master() => Sealed(servers: 4, async (m, chunk, servers) =>
+    {
+        var holders = servers.Where(s => m.ChunkOf(chunk).Members.Contains(s.Id)).ToArray();
+        var other = servers.Except(holders).Single();
+        var proof = new ChunkReport { Handle = chunk.Handle, LastView = Ballot.OfVersion(1).Value, Promised = Ballot.OfVersion(1).Value, Tail = 5000, Committed = 4500 };
+        foreach (var holder in holders)
+            await holder.TellAsync(Good(chunk));
+
+        await other.TellAsync(proof);
+        await m.PassAsync(TimeSpan.FromSeconds(20));
+        ulong before = (await m.StatusAsync()).LossProven;
+        holders[0].Die();       // now only the one with the proof could take a copy
+        await m.PassAsync(TimeSpan.FromSeconds(20));
+        await m.RestartAsync();
+        ulong after = (await m.StatusAsync()).LossProven;
+        await other.RegisterAsync();
+        await other.ReportAllAsync(proof);
+        await m.PassAsync(TimeSpan.FromSeconds(20));
+
+        Assert.Empty(other.About(chunk));
+        Assert.Equal((1UL, 1UL), (before, after));
+    });
+
+    [Fact]
+    public void A_former_member_of_an_open_chunk_that_knows_more_than_all_its_members_is_kept_when_the_chunk_has_grown_past_it() => MasterFixture.Run(async m =>
+    {
+        var servers = await m.JoinAsync(4);
+        await m.CreateAsync("/a");
+        var chunk = (await m.LocateTailAsync("/a")).Chunk;
+        var members = servers.Where(s => m.ChunkOf(chunk).Members.Contains(s.Id)).ToArray();
+        var former = servers.Except(members).Single();
+        foreach (var member in members)
+            member.OnInspect = _ => new InspectChunkReply { Status = Status.Ok, Report = new ChunkReport { Handle = chunk.Handle, Tail = 3000 } };
+
+        await former.TellAsync(new ChunkReport { Handle = chunk.Handle, LastView = Ballot.OfVersion(1).Value, Promised = Ballot.OfVersion(1).Value, Tail = 3500, Committed = 3100 });
+        await m.UntilAsync(() => m.State.ProofsOfLoss.Count > 0);
+        foreach (var server in servers)
+            server.OnCreate = _ => null;
+        await ChunkTests.SealAsync(m, chunk, 4096, 1);
+        foreach (var member in members)
+            await member.TellAsync(Good(chunk));
+        await m.PassAsync(TimeSpan.FromSeconds(20));
+
+        Assert.Empty(former.About(chunk));
+        Assert.Equal(1UL, (await m.StatusAsync()).LossProven);
+    });
+
+    [Fact]
+    public void A_former_member_that_knows_no_more_than_a_member_proves_nothing() => MasterFixture.Run(async m =>
+    {
+        var servers = await m.JoinAsync(4);
+        await m.CreateAsync("/a");
+        var chunk = (await m.LocateTailAsync("/a")).Chunk;
+        var members = servers.Where(s => m.ChunkOf(chunk).Members.Contains(s.Id)).ToArray();
+        var former = servers.Except(members).Single();
+        int asked = 0;
+        foreach (var member in members)
+        {
+            member.OnInspect = _ =>
+            {
+                asked++;
+                return new InspectChunkReply { Status = Status.Ok, Report = new ChunkReport { Handle = chunk.Handle, Tail = member == members[2] ? 3100u : 64u } };
+            };
+        }
+
+        await former.TellAsync(new ChunkReport { Handle = chunk.Handle, LastView = Ballot.OfVersion(1).Value, Promised = Ballot.OfVersion(1).Value, Tail = 3500, Committed = 3100 });
+        await m.UntilAsync(() => asked == 3);
+        await m.PassAsync(TimeSpan.FromSeconds(40));
+
+        Assert.Equal(3, asked);
+        Assert.Empty(m.State.ProofsOfLoss);
+    });
+
+    [Fact]
+    public void A_server_that_could_not_make_its_copy_is_not_asked_again_for_that_chunk_while_another_one_can() => Sealed(servers: 5, async (m, chunk, servers) =>
+    {
+        var holders = servers.Where(s => m.ChunkOf(chunk).Members.Contains(s.Id)).ToArray();
+        var spares = servers.Except(holders).ToArray();
+        foreach (var holder in holders)
+            await holder.TellAsync(Good(chunk));
+
+        holders[0].Die();
+        await m.UntilAsync(() => spares.Any(s => s.About(chunk).Any()));
+        var bad = spares.Single(s => s.About(chunk).Any());
+        var good = spares.Single(s => s != bad);
+        await bad.TellResultAsync(bad.About(chunk).Single().CommandId, Status.DiskFailed);
+        await m.UntilAsync(() => good.About(chunk).Any());
+        await good.TellAsync(Good(chunk));
+        await good.TellResultAsync(good.About(chunk).Single().CommandId, Status.Ok);
+        await m.PassAsync(TimeSpan.FromMinutes(1));
+
+        Assert.Single(bad.About(chunk));
+        Assert.Equal(0UL, (await m.StatusAsync()).UnderReplicated);
+    });
+
+    [Fact]
+    public void The_only_server_that_is_left_is_asked_again_after_growing_pauses() => Sealed(servers: 4, async (m, chunk, servers) =>
+    {
+        var holders = servers.Where(s => m.ChunkOf(chunk).Members.Contains(s.Id)).ToArray();
+        var spare = servers.Except(holders).Single();
+        foreach (var holder in holders)
+            await holder.TellAsync(Good(chunk));
+
+        holders[0].Die();
+        var at = new List<long>();
+        for (int i = 0; i < 4; i++)
+        {
+            await m.UntilAsync(() => spare.About(chunk).Count() > i);
+            at.Add(m.World.NowNs);
+            await spare.TellResultAsync(spare.About(chunk).Last().CommandId, Status.DiskFailed);
+        }
+
+        double[] pauses = [.. at.Zip(at.Skip(1), (a, b) => (b - a) / 1e9)];
+        Assert.InRange(pauses[0], 5, 8);
+        Assert.InRange(pauses[1], 10, 13);
+        Assert.InRange(pauses[2], 20, 23);
     });
 
     private static ChunkReport Good(ChunkLocation chunk) => new()

@@ -21,7 +21,7 @@ internal sealed class MasterFixture
 
     public MasterFixture(ulong seed = 1)
     {
-        World = new SimulatedWorld(seed);
+        World = new SimulatedWorld(seed, Environment.GetEnvironmentVariable("SEMEL_SCENARIO_TRACE") is { } file ? new StreamWriter(file) { AutoFlush = true } : null);
         Network = new SimulatedNetwork(World);
         Disk = new SimulatedDisk(World, "master");
         _script = World.StartProcess("script");

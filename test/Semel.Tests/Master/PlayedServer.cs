@@ -33,6 +33,7 @@ internal sealed class PlayedServer : ICallHandler
     public string Address => $"{Host}:7071";
     public ulong Id { get; set; }
     public string ClusterId { get; set; } = "";
+    public bool IsUp { get; private set; }
     public ulong Incarnation { get; set; }
 
     /// <summary>The master that it accepted last: epoch, nonce, entries of its log.</summary>
@@ -52,6 +53,8 @@ internal sealed class PlayedServer : ICallHandler
     public Func<CreateChunkRequest, CreateChunkReply?> OnCreate { get; set; } = _ => new CreateChunkReply { Status = Status.Ok };
     public Func<PromiseRequest, PromiseReply?> OnPromise { get; set; } = Promised(lastView: 1, tail: 0);
     public Func<GrantRequest, GrantReply?> OnGrant { get; set; } = _ => new GrantReply { Status = Status.Ok };
+
+    public Func<InspectChunkRequest, InspectChunkReply?> OnInspect { get; set; } = _ => new InspectChunkReply { Status = Status.NotFound };
 
     /// <summary>Commands that concern the chunk.</summary>
     public IEnumerable<Command> About(ChunkLocation chunk) => Commands.Where(c =>
@@ -84,6 +87,7 @@ internal sealed class PlayedServer : ICallHandler
 
     public async Task<RegisterServerReply> RegisterAsync()
     {
+        IsUp = true;
         var reply = await _fixture.CallAsync<RegisterServerReply>(MessageKind.RegisterServer, Registration());
         if (reply.Status == Status.Ok)
             (Id, ClusterId, _sequence, Known) = (reply.ServerId, reply.ClusterId, 0, (reply.MasterEpoch, reply.MasterNonce, 0));
@@ -199,6 +203,9 @@ internal sealed class PlayedServer : ICallHandler
                     HeardMs = HeardMs,
                     MasterAddress = "another:7070",
                 };
+                break;
+            case InspectChunkRequest r:
+                reply = OnInspect(r);
                 break;
             case SealChunkRequest r:
                 SealCalls.Add(r);

@@ -12,6 +12,7 @@ public sealed class ReplicaJudgeTests
     private const ulong Other = 9;
     private const uint SealedAt = 4096;
     private const ulong Making = 777;
+    private const ulong SealBallot = 1UL << 24;
 
     [Fact]
     public void A_replica_of_an_unknown_chunk_is_garbage_only_if_the_log_once_had_it_or_it_was_never_used()
@@ -72,16 +73,55 @@ public sealed class ReplicaJudgeTests
         Assert.Equal(ReplicaVerdict.Lost, Judge(Sealed(), Member, new ChunkReport { Handle = 5, Gone = true }));
     }
 
+    [Fact]
+    public void A_former_member_whose_log_ends_in_the_same_SEAL_is_a_copy_that_does_not_know_it()
+    {
+        var same = Report(view: 1, tail: SealedAt);
+        (same.EndsInSeal, same.SealBallot) = (true, SealBallot);
+        var other = same.Clone();
+        other.SealBallot++;
+        var shorter = same.Clone();
+        shorter.Tail -= 64;
+        var damaged = same.Clone();
+        damaged.Damaged = true;
+
+        Assert.Equal(ReplicaVerdict.Unconfirmed, Judge(Sealed(), Other, same));
+        Assert.Equal(ReplicaVerdict.Outdated, Judge(Sealed(), Other, other));
+        Assert.Equal(ReplicaVerdict.Outdated, Judge(Sealed(), Other, shorter));
+        Assert.Equal(ReplicaVerdict.Lost, Judge(Sealed(), Other, damaged));
+        Assert.Equal(ReplicaVerdict.Outdated, Judge(Sealed(ballot: 0), Other, same));
+    }
+
+    [Fact]
+    public void Who_knows_more_to_be_committed_than_the_sealed_chunk_has_proves_a_loss()
+    {
+        var more = Report(view: 1, tail: SealedAt + 640);
+        more.Committed = SealedAt + 64;
+        var once = Report(view: 1, tail: 64, damaged: true);
+        once.OnceCommitted = SealedAt + 64;
+        var anothers = once.Clone();
+        anothers.Tail = 0;
+        var longer = Report(view: 1, tail: SealedAt + 640);
+        longer.Committed = SealedAt;
+
+        Assert.Equal(ReplicaVerdict.ProvesLoss, Judge(Sealed(), Other, more));
+        Assert.Equal(ReplicaVerdict.ProvesLoss, Judge(Sealed(), Member, more));
+        Assert.Equal(ReplicaVerdict.ProvesLoss, Judge(Sealed(), Other, once));
+        Assert.Equal(ReplicaVerdict.Lost, Judge(Sealed(), Other, anothers));
+        Assert.Equal(ReplicaVerdict.Outdated, Judge(Sealed(), Other, longer));
+        Assert.Equal(ReplicaVerdict.InUse, Judge(Open(), Member, more));
+    }
+
     private static ReplicaVerdict Judge(Chunk? chunk, ulong server, ChunkReport report, bool isBeingMade = false, bool wasAdded = false, bool mayBeLeftover = false) =>
         ReplicaJudge.Judge(chunk, isBeingMade, wasAdded, mayBeLeftover, new ServerId(server), report);
 
     private static Chunk Open() => new(
         new ChunkHandle(5), new FileNode("f", null, 0, new FileId(1), default), 0, ServerSet.Of([new ServerId(Member), new ServerId(2)]), new ServerId(Member), Making);
 
-    private static Chunk Sealed()
+    private static Chunk Sealed(ulong ballot = SealBallot)
     {
         var chunk = Open();
-        chunk.Seal(1, SealedAt);
+        chunk.Seal(1, SealedAt, ballot);
         return chunk;
     }
 

@@ -356,6 +356,7 @@ public sealed class ExactlyOnceTests
             await writer.Append($"{i}");
         var primary = await s.PrimaryOf("/log");
 
+        primary.WasHarmed = true;
         primary.Disk.Corrupt(primary.Disk.AllFiles().First(name => name.EndsWith(".chunk", StringComparison.Ordinal)), 200, 0x10);
 
         Assert.Equal(Numbers(10), await s.Records("/log"));

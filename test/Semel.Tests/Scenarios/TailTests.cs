@@ -112,6 +112,7 @@ public sealed class TailTests
 
     private static async Task<ScenarioClient> AppendAsync(Scenario s)
     {
+        await s.Delay(500);     // all servers have registered: the chunk has all its replicas from the beginning
         var app = s.NewClient();
         await app.Create("/log");
         var writer = await app.OpenWriter("/log");

@@ -31,6 +31,12 @@ internal static class ClusterCommand
             """));
         if (report.Withholds is { } withholds)
             context.Streams.WriteLine(withholds);
+        if (report.LossProven > 0)
+            context.Streams.WriteLine(FormattableString.Invariant($"acknowledged records are missing from {report.LossProven} chunks: replicas that prove it are kept, and named in the master's log"));
+        if (report.Unavailable > 0)
+            context.Streams.WriteLine(FormattableString.Invariant($"{report.Unavailable} chunks take no records for the moment:"));
+        foreach (string chunk in report.UnavailableChunks)
+            context.Streams.WriteLine("  " + chunk);
         if (context.Streams.OutputIsTerminal)
             WriteTable(report);
         else
