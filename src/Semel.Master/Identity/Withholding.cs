@@ -3,7 +3,10 @@ using Semel.Protocol.Messages;
 
 namespace Semel.Master.Identity;
 
-/// <summary>Calls that change the log, or say what only the right master may say, and what they are answered while this master may not.</summary>
+/// <summary>
+/// What calls are answered while this master may not be the right one. It changes nothing, and it says nothing about files: a log that lacks entries knows of fewer files, chunks and writers
+/// than there are, and whoever reads by such a log would take the end of what it knows for the end of the file.
+/// </summary>
 internal static class Withholding
 {
     /// <summary>Clients wait for the answer for as long as their call may take; chunk servers ask again by themselves.</summary>
@@ -15,6 +18,13 @@ internal static class Withholding
         MessageKind.CreateFile => new CreateFileReply { Status = Status.Unavailable, Detail = detail },
         MessageKind.MakeDirectory => new MakeDirectoryReply { Status = Status.Unavailable, Detail = detail },
         MessageKind.Delete => new DeleteReply { Status = Status.Unavailable, Detail = detail },
+        MessageKind.ListDirectory => new ListDirectoryReply { Status = Status.Unavailable, Detail = detail },
+        MessageKind.Stat => new StatReply { Status = Status.Unavailable, Detail = detail },
+        MessageKind.LocateChunks => new LocateChunksReply { Status = Status.Unavailable, Detail = detail },
+        MessageKind.LocateTail => new LocateTailReply { Status = Status.Unavailable, Detail = detail },
+        MessageKind.LookUpWriter => new LookUpWriterReply { Status = Status.Unavailable, Detail = detail },
+        MessageKind.IdentifyWriters => new IdentifyWritersReply { Status = Status.Unavailable, Detail = detail },
+        MessageKind.RecoverChunk => new RecoverChunkReply { Status = Status.Unavailable, Detail = detail },
         MessageKind.RegisterWriter => new RegisterWriterReply { Status = Status.Unavailable, Detail = detail },
         MessageKind.RetireWriter => new RetireWriterReply { Status = Status.Unavailable, Detail = detail },
         MessageKind.Sealed => new SealedReply { Status = Status.Unavailable },
