@@ -1,4 +1,5 @@
 using Google.Protobuf;
+using Semel.ChunkServer;
 using Semel.Protocol.Buffers;
 using Semel.Protocol.Identity;
 using Semel.Protocol.Messages;
@@ -71,7 +72,7 @@ internal sealed class Auditor(SimulatedCluster cluster, SimulatedProcess process
         var replicas = new List<ReplicaImage>();
         foreach (var member in location.Members)
         {
-            if (cluster.ServerAt(member.Address).IsGone)
+            if (IsLost(member))
                 continue;       // whether the others are as many as they can be is checked apart
             if (await TryReadReplicaAsync(location.Handle, member.Address) is not { } replica)
                 return null;
@@ -102,6 +103,13 @@ internal sealed class Auditor(SimulatedCluster cluster, SimulatedProcess process
             }
         }
         return new ChunkImage(handle, location.Index, location.Sealed, replicas);
+    }
+
+    /// <summary>The server is gone with its disk, though another one may have its address. The master waits for it: nobody told it.</summary>
+    private bool IsLost(ServerAddress holder)
+    {
+        var machine = cluster.ServerAt(holder.Address);
+        return machine.IsGone || (machine.Node?.Node is ChunkServerNode { Id: { } id } && id.Value != holder.ServerId);
     }
 
     private byte[] OnDisk(string server, ChunkHandle handle, int length)
