@@ -17,6 +17,7 @@ internal static class Catalogue
     private const string ViewChanges = "src/Semel.Master/Views/ViewChanges.cs";
     private const string MasterState = "src/Semel.Master/MasterState.cs";
     private const string MasterNode = "src/Semel.Master/MasterNode.cs";
+    private const string JournalScan = "src/Semel.Storage/Journals/JournalScan.cs";
     private const string AppendPipeline = "src/Semel.Client/Appending/AppendPipeline.cs";
 
     /// <summary>The table's own checks, which would stop the server before anything could go wrong outside of it.</summary>
@@ -33,6 +34,14 @@ internal static class Catalogue
                         (_writers[frame.Writer] = entry = new WriterEntry()).Begin(frame.Epoch, frame.TimeMs, frame.Offset);
                     entry!.Add(
         """);
+
+    /// <summary>Whole clusters stop, and last bytes rot.</summary>
+    private static readonly string[] LastBytes =
+        ["--master", "real", "--durability", "group", "--faults", "RotLastBytes,ColdStart", "--fault-count", "6", "--records", "10"];
+
+    /// <summary>Files become shorter under their servers.</summary>
+    private static readonly string[] Truncations =
+        ["--master", "real", "--durability", "group", "--faults", "TruncateRunning,KillServer", "--fault-count", "6", "--records", "10"];
 
     public static readonly PlantedBug[] All =
     [
@@ -179,6 +188,34 @@ internal static class Catalogue
             new Edit(MasterState, "public bool IsContinuedBy(ulong generation) => generation >= Generation;", "public bool IsContinuedBy(ulong generation) => generation <= ulong.MaxValue;"))
         {
             Circumstances = ["--master", "real", "--faults", "RestoreBackup,PauseServer,Isolate,KillServer", "--fault-count", "40"],
+        },
+
+        // ---- What a start may believe
+
+        new("stop-writes-nothing-down", "A replica that stops as it should writes down how far its log is durable",
+            new Edit(Replica,
+                "                Log.WereFlushed(Log.Files.Length);\n                await WriteDownAsync();",
+                "                Log.WereFlushed(Log.Files.Length);"))
+        {
+            Circumstances = LastBytes,
+        },
+
+        new("durable-mark-ignored", "What was durable once and does not verify is damage, and no torn write",
+            new Edit(ReplicaLog, "public bool IsDamaged => OnceHeld > Tail;", "public bool IsDamaged => CommittedHint > Tail;"))
+        {
+            Circumstances = LastBytes,
+        },
+
+        new("truncation-not-noticed", "A replica that became shorter under its server is damaged",
+            new Edit(Replica, "return Log.Files.IsCutShort;", "return Log.Files.Length == uint.MaxValue;"))
+        {
+            Circumstances = Truncations,
+        },
+
+        new("witness-ignored", "Entries that the journal's witness has seen are no torn write",
+            new Edit(JournalScan, "ulong witnessed = witness?.Entry ?? 0;", "ulong witnessed = 0;"))
+        {
+            Circumstances = LastBytes,
         },
 
         // ---- Reading
