@@ -22,6 +22,7 @@ internal sealed class SimulatedCluster
     private readonly List<SimulatedServer> _chunkServers = [];
     private int _clients;
     private List<(ChunkHandle Handle, IReadOnlyList<SimulatedServer> Holders)> _chunksAtDeath = [];
+    private List<string> _addressesAtDeath = [];
 
     public SimulatedCluster(SimulatedWorld world, ClusterShape shape, bool harshMaster = false)
     {
@@ -40,7 +41,11 @@ internal sealed class SimulatedCluster
         if (shape.Durability == Durability.Group)
             Network.Replied = CheckVote;
         Copies = new Copies(this);
-        Master.Dying = () => _chunksAtDeath = [.. Chunks()];
+        Master.Dying = () =>
+        {
+            if (Master.IsUp)        // one that dies while it starts has not said anything
+                (_chunksAtDeath, _addressesAtDeath) = ([.. Chunks()], [.. KnownAddresses()]);
+        };
     }
 
     public SimulatedWorld World { get; }
@@ -117,6 +122,16 @@ internal sealed class SimulatedCluster
 
     /// <summary>As <see cref="Chunks"/>; while the master is down, what it believed when it died.</summary>
     public IReadOnlyList<(ChunkHandle Handle, IReadOnlyList<SimulatedServer> Holders)> LastKnownChunks() => Master.IsUp ? [.. Chunks()] : _chunksAtDeath;
+
+    /// <summary>The master knows the machine's chunk server, or did when it died; and its disk is the one that it had then.</summary>
+    public bool IsKnown(SimulatedServer server) => !server.LostDisk && (Master.IsUp ? KnownAddresses() : _addressesAtDeath).Contains(server.Address);
+
+    private IEnumerable<string> KnownAddresses() => Master.Node?.Node switch
+    {
+        MasterNode real => real.State.Servers.Values.Select(s => s.Address),
+        HarshMaster => _chunkServers.Select(s => s.Address),        // it remembers nothing that it would ask them for
+        _ => [],
+    };
 
     /// <summary>With group durability a vote says what a loss of power leaves, and so does a promise, until its view begins.</summary>
     private void CheckVote(SimulatedCall call, IMessage reply)

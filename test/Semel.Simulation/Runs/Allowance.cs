@@ -36,9 +36,11 @@ internal sealed class Allowance
 
     /// <summary>
     /// A member that is left has all that was acknowledged in each chunk. Or nobody's is, because a configuration shrank below its floor before anybody could know that its other
-    /// members are gone: what they have then counts as well.
+    /// members are gone: what they have then counts as well. And a server is left that can tell a master whether its log is whole: without any it rightly gives nothing away.
     /// </summary>
-    public bool MayDie(SimulatedServer server) => !server.IsGone && _cluster.LastKnownChunks().All(chunk =>
+    public bool MayDie(SimulatedServer server) => !server.IsGone
+        && _cluster.ChunkServers.Any(other => other != server && _cluster.IsKnown(other))
+        && _cluster.LastKnownChunks().All(chunk =>
     {
         var left = _cluster.Copies.Provable(chunk.Handle).Where(other => other != server).ToList();
         return left.Any(chunk.Holders.Contains) || (left.Count > 0 && ShrankTooEarly(chunk.Holders));
