@@ -1,5 +1,6 @@
 using Semel.ChunkServer;
 using Semel.Master;
+using Semel.Protocol.Messages;
 using Semel.Simulation.Kernel;
 
 namespace Semel.Simulation.Cluster;
@@ -30,7 +31,8 @@ internal static class Nodes
         };
         var logging = new SimulatedLogging(process, id =>
         {
-            if (IsOfABadDisk(id) && !server.WasHarmed && server.Disk.FailedFlushes == 0)
+            bool mayForget = server.LostPower && cluster.Shape.Durability == Durability.Memory;
+            if ((IsOfABadDisk(id) || (id == ReplicaDamaged && !mayForget)) && !server.WasHarmed && server.Disk.FailedFlushes == 0)
                 process.World.Fail($"{process.Name} cannot read what it wrote, and nothing happened to its disk (event {id})");
         });
         var node = await ChunkServerNode.StartAsync(options, disk, wire, process.Time, process.Random, logging, CancellationToken.None);
@@ -39,6 +41,9 @@ internal static class Nodes
 
     /// <summary>ReplicaUnreadable, ReplicaFailed, ReplicaRotten: kills, losses of power and full disks alone must never lead there.</summary>
     private static bool IsOfABadDisk(int id) => id is 2005 or 2108 or 2111;
+
+    /// <summary>Bytes that were durable once are gone, says a start: a lie where nobody took them, and with it a replica is given up that is needed.</summary>
+    private const int ReplicaDamaged = 2007;
 
     /// <param name="cluster">What it is the master of.</param>
     /// <param name="address">Where it listens.</param>
