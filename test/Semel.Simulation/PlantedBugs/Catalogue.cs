@@ -15,8 +15,12 @@ internal static class Catalogue
     private const string ChunkFiles = "src/Semel.Storage/Chunks/ChunkFiles.cs";
     private const string FrameReader = "src/Semel.Protocol/Frames/FrameReader.cs";
     private const string ViewChanges = "src/Semel.Master/Views/ViewChanges.cs";
+    private const string MemberWaits = "src/Semel.Master/Views/MemberWaits.cs";
+    private const string OpenChunkRepair = "src/Semel.Master/Repair/OpenChunkRepair.cs";
     private const string MasterState = "src/Semel.Master/MasterState.cs";
     private const string MasterNode = "src/Semel.Master/MasterNode.cs";
+    private const string HandleAllocator = "src/Semel.Master/Chunks/HandleAllocator.cs";
+    private const string Journal = "src/Semel.Storage/Journals/Journal.cs";
     private const string JournalScan = "src/Semel.Storage/Journals/JournalScan.cs";
     private const string AppendPipeline = "src/Semel.Client/Appending/AppendPipeline.cs";
 
@@ -39,9 +43,16 @@ internal static class Catalogue
     private static readonly string[] LastBytes =
         ["--master", "real", "--durability", "group", "--faults", "RotLastBytes,ColdStart", "--fault-count", "6", "--records", "10"];
 
+    /// <summary>Whole clusters stop and come back one by one, while disks die.</summary>
+    private static readonly string[] ColdStarts =
+        ["--master", "real", "--durability", "group", "--min-members", "2", "--faults", "ColdStart,DiskDies", "--fault-count", "6", "--records", "10"];
+
     /// <summary>Files become shorter under their servers.</summary>
     private static readonly string[] Truncations =
-        ["--master", "real", "--durability", "group", "--faults", "TruncateRunning,KillServer", "--fault-count", "6", "--records", "10"];
+        [
+            "--master", "real", "--durability", "group", "--min-members", "2",
+            "--faults", "TruncateRunning,KillServer", "--fault-count", "6", "--records", "10",
+        ];
 
     public static readonly PlantedBug[] All =
     [
@@ -192,6 +203,22 @@ internal static class Catalogue
 
         // ---- What a start may believe
 
+        new("first-up-takes-all", "No configuration falls below its floor before its missing members were silent for long",
+            new Edit(MemberWaits, "=> Math.Min(services.Options.MinMembers,", "=> 0 * Math.Min(services.Options.MinMembers,"))
+        {
+            Circumstances = ColdStarts,
+        },
+
+        new("idle-not-repaired", "An open chunk that nobody writes is repaired when its members die",
+            new Edit(OpenChunkRepair, "        if (away.Count == 0)\n        {", "        if (away.Count < int.MaxValue)\n        {"))
+        {
+            Circumstances =
+            [
+                "--master", "real", "--durability", "group", "--servers", "4", "--min-members", "2",
+                "--faults", "IdleDeaths", "--fault-count", "2", "--quiet-s", "14", "--records", "6",
+            ],
+        },
+
         new("stop-writes-nothing-down", "A replica that stops as it should writes down how far its log is durable",
             new Edit(Replica,
                 "                Log.WereFlushed(Log.Files.Length);\n                await WriteDownAsync();",
@@ -217,6 +244,45 @@ internal static class Catalogue
         {
             Circumstances = LastBytes,
         },
+
+        new("mark-not-lowered", "Frames that were durable are cut only after their mark was lowered: a sound replica never looks damaged",
+            new Edit(ChunkFiles,
+                "durable >= Metadata.Durable && (bootId ?? Metadata.BootId) == Metadata.BootId ? ValueTask.CompletedTask",
+                "durable <= uint.MaxValue && bootId is null ? ValueTask.CompletedTask"),
+            new Edit(ChunkFiles, "        Invariant.Holds(length >= Metadata.Durable || length == Length);", ""))
+        {
+            Circumstances =
+            [
+                "--master", "harsh", "--durability", "group", "--faults", "KillServerInStep,PowerFailServerInStep,CutBothWays,Isolate",
+                "--fault-count", "40", "--flush-ms", "20",
+            ],
+        },
+
+        new("end-at-zeros", "A log that ends before its witness has lost entries, also where it ends between two of them or in zeros",
+            new Edit(JournalScan, "Next.IsNone => witnessed < _next,", "Next.IsNone => true,"))
+        {
+            Circumstances = LastBytes,
+        },
+
+        new("witness-before-flush", "The witness tells of durable entries only",
+            new Edit(Journal,
+                "                await WriteAsync(group);\n                Complete(group);",
+                "                if (_time.GetElapsedTime(_witnessedAt) >= _options.WitnessInterval / 20)\n"
+                + "                    await _witness.WriteAsync(group.LastEntry, _segments[^1].Number, _tail);\n"
+                + "                await WriteAsync(group);\n                Complete(group);"))
+        {
+            Circumstances = ["--master", "real", "--faults", "PowerFailMaster,MasterDiesInStep", "--fault-count", "30", "--flush-ms", "60"],
+        },
+
+        new("damage-not-told", "A replica that lost what it once held says so when a view is made, and has no part in it",
+            new Edit(Replica, "private bool IsDamaged => _rotten || Log.IsDamaged;", "private bool IsDamaged => _rotten;"))
+        {
+            Circumstances = LastBytes,
+        },
+
+        new("handle-given-twice", "A master that starts gives handles of its own epoch",
+            new Edit(HandleAllocator, "Math.Max(_next, IdRange.FirstOf(services.State.Epoch));", "Math.Max(_next, IdRange.FirstOf(1));"),
+            new Edit(HandleAllocator, "        Invariant.Holds(handle.Value < IdRange.EndOf(services.State.Epoch));\n", "")),
 
         // ---- Reading
 
