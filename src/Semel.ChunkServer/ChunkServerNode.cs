@@ -18,8 +18,8 @@ namespace Semel.ChunkServer;
 /// </summary>
 public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
 {
-    /// <summary>A call of a master that this server has not registered with yet waits so long for that: the master that has just started is faster than the next heartbeat.</summary>
-    private static readonly TimeSpan LongestWaitForRegistration = TimeSpan.FromSeconds(2);
+    /// <summary>A call of a master that this server has not accepted yet waits so long for that: the master that has just started is faster than the next heartbeat.</summary>
+    private static readonly TimeSpan LongestWaitForAcceptance = TimeSpan.FromSeconds(2);
 
     private readonly ChunkServerOptions _options;
     private readonly IDisk _disk;
@@ -221,7 +221,7 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
             call.Reply(Refusal(call));
     }
 
-    /// <summary>A master that was replaced, or is not the one that this server serves, has nothing to say. A newer one is heard once the server has registered with it.</summary>
+    /// <summary>A master that was replaced, or is not the one that this server serves, has nothing to say. A newer one is heard once the server has accepted it.</summary>
     private void FromMaster(IncomingCall call, ulong epoch, ulong nonce, Action serve)
     {
         switch (_bond.StandingOf(epoch, nonce))
@@ -230,7 +230,7 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
                 serve();
                 break;
             case CallerStanding.Newer:
-                _ = WhenRegisteredAsync(call, epoch, nonce, serve);
+                _ = WhenAcceptedAsync(call, epoch, nonce, serve);
                 break;
             default:
                 call.Reply(MasterRefusal(call, epoch));
@@ -238,12 +238,12 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
         }
     }
 
-    private async Task WhenRegisteredAsync(IncomingCall call, ulong epoch, ulong nonce, Action serve)
+    private async Task WhenAcceptedAsync(IncomingCall call, ulong epoch, ulong nonce, Action serve)
     {
         _commands.Wake();       // the next heartbeat finds the new master
         try
         {
-            await _bond.AcceptedAsync(epoch, call.TimeLeft < LongestWaitForRegistration ? call.TimeLeft : LongestWaitForRegistration, _stopping.Token);
+            await _bond.AcceptedAsync(epoch, call.TimeLeft < LongestWaitForAcceptance ? call.TimeLeft : LongestWaitForAcceptance, _stopping.Token);
         }
         catch (OperationCanceledException)
         {

@@ -19,8 +19,9 @@ internal enum CallerStanding
 }
 
 /// <summary>
-/// The one master that this server serves, remembered durably (<see cref="KnownMaster"/>). Only a registration makes it another one, because there the master has compared what the server
-/// remembers with its own log; a call from a newer master waits for that. Whatever comes from any other master is refused.
+/// The one master that this server serves, remembered durably (<see cref="KnownMaster"/>). It becomes another one in two steps: the server registers with that one, which compares what the server
+/// remembers with its own log; and it accepts it for ever when that one says that enough servers have registered. Not sooner: an old master that only meets servers which were away must not be
+/// remembered as the right one's successor. A call from a newer master waits for the second step. Whatever comes from any other master is refused.
 /// </summary>
 internal sealed class MasterBond(DataDirectory directory, TimeProvider time, ILogger logger)
 {
@@ -30,6 +31,7 @@ internal sealed class MasterBond(DataDirectory directory, TimeProvider time, ILo
     private readonly Lock _gate = new();
     private TaskCompletionSource _changed = NewSignal();    // guarded by _gate
     private long? _heardAt;                                 // guarded by _gate
+    private KnownMaster? _heard;                            // guarded by _gate
     private long? _positionWrittenAt;                       // owned by the session
     private bool _complained;                               // owned by the session
 
@@ -45,42 +47,43 @@ internal sealed class MasterBond(DataDirectory directory, TimeProvider time, ILo
     public string RefusalOf(ulong epoch)
     {
         var known = Known;
-        return epoch > known.Epoch ? $"This chunk server has not registered with the master of epoch {epoch} yet; it serves one of epoch {known.Epoch}."
+        return epoch > known.Epoch ? $"This chunk server has not accepted the master of epoch {epoch} yet; it serves one of epoch {known.Epoch}."
             : epoch == known.Epoch ? $"This chunk server serves another master of epoch {epoch}: two masters run on copies of one data directory. Stop this one, or that one."
             : $"This chunk server serves a master of epoch {known.Epoch}, and this one is of epoch {epoch}: it was replaced, or its data directory is an older copy. Stop it.";
     }
 
-    /// <summary>
-    /// Takes the master of an accepted registration for its own, durably. Null: done. Otherwise why not.
-    /// </summary>
-    /// <exception cref="IOException">The disk failed; the registration does not count.</exception>
-    public async ValueTask<string?> AcceptAsync(RegisterServerReply reply)
+    /// <summary>Step 1: a master has taken the registration. Null: it may become the one. Otherwise why it may not.</summary>
+    public string? Registered(RegisterServerReply reply)
     {
         var known = Known;
-        bool isSame = known.IsSame(reply.MasterEpoch, reply.MasterNonce);
-        if (!isSame && reply.MasterEpoch <= known.Epoch)
+        if (StandingOf(reply.MasterEpoch, reply.MasterNonce) == CallerStanding.Foreign)
             return RefusalOf(reply.MasterEpoch);
-        if (!isSame && reply.MasterNonce == 0 && known.Nonce != 0)
+        if (reply.MasterNonce == 0 && known.Nonce != 0)
             return "The master is an older version of Semel, which cannot tell whether its log has everything that this server has heard of. Start the newer version.";
-        if (reply.AcceptsLoss)
-            logger.LossAccepted(known.Epoch, known.Position, reply.MasterEpoch);
-        if (!isSame)
-            await directory.SetMasterAsync(new KnownMaster(reply.MasterEpoch, reply.MasterNonce, 0));
-        lock (_gate)
-        {
-            _heardAt = time.GetTimestamp();
-            _changed.TrySetResult();
-            _changed = NewSignal();
-        }
+        Heard(new KnownMaster(reply.MasterEpoch, reply.MasterNonce, 0));
         return null;
     }
 
-    /// <summary>The master answered a heartbeat. Remembers how long its log is, from time to time.</summary>
-    public async ValueTask HeardAsync(ulong position)
+    /// <summary>Step 2: takes the master of that registration for its own, durably.</summary>
+    /// <exception cref="IOException">The disk failed: the server does not serve that master.</exception>
+    public async ValueTask AcceptAsync(RegisterServerReply reply)
     {
+        var known = Known;
+        if (reply.AcceptsLoss)
+            logger.LossAccepted(known.Epoch, known.Position, reply.MasterEpoch);
+        await directory.SetMasterAsync(new KnownMaster(reply.MasterEpoch, reply.MasterNonce, 0));
         lock (_gate)
-            _heardAt = time.GetTimestamp();
-        if (position <= Known.Position || (_positionWrittenAt is { } at && time.GetElapsedTime(at) < PositionInterval))
+        {
+            _changed.TrySetResult();
+            _changed = NewSignal();
+        }
+    }
+
+    /// <summary>The master that the server has registered with answered a heartbeat. If it is the one that it serves, it remembers how long its log is, from time to time.</summary>
+    public async ValueTask HeardAsync(ulong epoch, ulong nonce, ulong position)
+    {
+        Heard(new KnownMaster(epoch, nonce, position));
+        if (!Known.IsSame(epoch, nonce) || position <= Known.Position || (_positionWrittenAt is { } at && time.GetElapsedTime(at) < PositionInterval))
             return;
         _positionWrittenAt = time.GetTimestamp();
         try
@@ -96,7 +99,7 @@ internal sealed class MasterBond(DataDirectory directory, TimeProvider time, ILo
         }
     }
 
-    /// <summary>Waits until the server has registered with a master of this epoch, or a higher one, but not longer than the limit.</summary>
+    /// <summary>Waits until the server has accepted a master of this epoch, or a higher one, but not longer than the limit.</summary>
     public async Task AcceptedAsync(ulong epoch, TimeSpan limit, CancellationToken cancellation)
     {
         long began = time.GetTimestamp();
@@ -124,8 +127,9 @@ internal sealed class MasterBond(DataDirectory directory, TimeProvider time, ILo
     {
         var known = Known;
         long? heardAt;
+        KnownMaster? heard;
         lock (_gate)
-            heardAt = _heardAt;
+            (heardAt, heard) = (_heardAt, _heard);
         return new KnownMasterReply
         {
             Status = Status.Ok,
@@ -136,7 +140,15 @@ internal sealed class MasterBond(DataDirectory directory, TimeProvider time, ILo
             Position = known.Position,
             HeardMs = heardAt is { } at ? (long)time.GetElapsedTime(at).TotalMilliseconds : -1,
             MasterAddress = masterAddress,
+            HeardEpoch = heard?.Epoch ?? 0,
+            HeardNonce = heard?.Nonce ?? 0,
         };
+    }
+
+    private void Heard(KnownMaster master)
+    {
+        lock (_gate)
+            (_heardAt, _heard) = (time.GetTimestamp(), master);
     }
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);

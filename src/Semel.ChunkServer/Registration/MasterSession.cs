@@ -30,6 +30,8 @@ internal sealed class MasterSession(
     private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
+    /// <summary>Between heartbeats to a master that is not elected yet: the whole cluster waits for that.</summary>
+    private static readonly TimeSpan LongestPauseOfAnElection = TimeSpan.FromMilliseconds(200);
 
     private readonly Queue<ChunkReport> _fullReport = new();
     private readonly List<CommandResult> _results = [];
@@ -43,8 +45,8 @@ internal sealed class MasterSession(
         {
             while (true)
             {
-                ulong incarnation = await RegisterAsync(cancellation);
-                await HeartbeatAsync(incarnation, cancellation);
+                var (incarnation, registration) = await RegisterAsync(cancellation);
+                await HeartbeatAsync(incarnation, registration, cancellation);
             }
         }
         catch (OperationCanceledException)
@@ -52,7 +54,7 @@ internal sealed class MasterSession(
         }
     }
 
-    private async Task<ulong> RegisterAsync(CancellationToken cancellation)
+    private async Task<(ulong Incarnation, RegisterServerReply Reply)> RegisterAsync(CancellationToken cancellation)
     {
         for (var pause = FirstPause; ; pause = Longer(pause))
         {
@@ -67,7 +69,7 @@ internal sealed class MasterSession(
                 _complained = false;
                 logger.Registered(master.Address, reply.MasterEpoch);
                 PrepareFullReport();
-                return request.Incarnation;
+                return (request.Incarnation, reply);
             }
             if (reply is { Status: Status.Conflict } && reply.KnownGeneration > request.Generation)
                 await RaiseGenerationAsync(reply.KnownGeneration);
@@ -83,13 +85,13 @@ internal sealed class MasterSession(
             _generationRaisedAt = time.GetTimestamp();
     }
 
-    /// <summary>False: the identity or the master did not get onto the disk, or it is a master that is not served. It is asked for again, under the same address.</summary>
+    /// <summary>False: the identity did not get onto the disk, or it is a master that may not be served. It is asked for again, under the same address.</summary>
     private async Task<bool> IsKeptAsync(RegisterServerReply reply)
     {
         try
         {
             await accepted(reply);
-            if (await bond.AcceptAsync(reply) is not { } refusal)
+            if (bond.Registered(reply) is not { } refusal)
                 return true;
             if (!_complained)
                 logger.MasterNotAccepted(master.Address, refusal);
@@ -103,15 +105,16 @@ internal sealed class MasterSession(
         }
     }
 
-    private async Task HeartbeatAsync(ulong incarnation, CancellationToken cancellation)
+    private async Task HeartbeatAsync(ulong incarnation, RegisterServerReply registration, CancellationToken cancellation)
     {
         int failures = 0;
+        var pause = FirstPause;
         for (ulong sequence = 1; ; sequence++)
         {
             // Only while the master takes it for the same directory: an older copy must not catch up by itself.
             if (_generationRaisedAt is not { } raised || time.GetElapsedTime(raised) > options.GenerationInterval)
                 await RaiseGenerationAsync(known: 0);
-            var request = NextHeartbeat(incarnation, sequence);
+            var request = NextHeartbeat(incarnation, registration, sequence);
             var result = await master.CallAsync(MessageKind.Heartbeat, request, Payload.Empty, CallTimeout, cancellation);
             result.Payload.Release();
             cancellation.ThrowIfCancellationRequested();
@@ -127,10 +130,20 @@ internal sealed class MasterSession(
             }
             failures = 0;
             var reply = result.Answer<HeartbeatReply>();
-            if (reply.Status != Status.Ok || reply.MasterEpoch != bond.Known.Epoch)
+            if (reply.Status != Status.Ok || reply.MasterEpoch != registration.MasterEpoch)
                 return;
-            await bond.HeardAsync(reply.Position);
+            await bond.HeardAsync(registration.MasterEpoch, registration.MasterNonce, reply.Position);
             _results.RemoveRange(0, request.Results.Count);
+            if (!request.Serves)
+            {
+                // What it wants meanwhile, it says again.
+                if (reply.Elected && await IsAcceptedAsync(registration))
+                    continue;
+                if (_fullReport.Count == 0)
+                    await commands.WaitForResultAsync(pause < _interval ? pause : _interval, time, cancellation);
+                pause = pause * 2 < LongestPauseOfAnElection ? pause * 2 : LongestPauseOfAnElection;
+                continue;
+            }
             foreach (var command in reply.Commands)
                 commands.Start(command);
             foreach (var lease in reply.Leases)
@@ -143,7 +156,25 @@ internal sealed class MasterSession(
         }
     }
 
-    private HeartbeatRequest NextHeartbeat(ulong incarnation, ulong sequence)
+    /// <summary>False: it did not get onto the disk; the next heartbeat is another occasion.</summary>
+    private async Task<bool> IsAcceptedAsync(RegisterServerReply registration)
+    {
+        try
+        {
+            await bond.AcceptAsync(registration);
+            _complained = false;
+            return true;
+        }
+        catch (IOException e)
+        {
+            if (!_complained)
+                logger.IdentityNotKept(e.Message);
+            _complained = true;
+            return false;
+        }
+    }
+
+    private HeartbeatRequest NextHeartbeat(ulong incarnation, RegisterServerReply registration, ulong sequence)
     {
         var about = describe();
         var request = new HeartbeatRequest
@@ -154,8 +185,9 @@ internal sealed class MasterSession(
             CapacityBytes = about.CapacityBytes,
             FreeBytes = about.FreeBytes,
             Generation = about.Generation,
-            MasterEpoch = bond.Known.Epoch,
-            MasterNonce = bond.Known.Nonce,
+            MasterEpoch = registration.MasterEpoch,
+            MasterNonce = registration.MasterNonce,
+            Serves = bond.StandingOf(registration.MasterEpoch, registration.MasterNonce) == CallerStanding.Served,
         };
         if (_fullReport.Count > 0 || sequence == 1)
         {

@@ -85,10 +85,10 @@ internal sealed class Inquiry(MasterServices services, ServerRegistry servers)
         var seen = new SeenMaster(reply.Epoch, reply.Nonce, reply.Position);
         if (seen.Epoch > IdRange.MaxEpoch || services.Standing.Examine(new ServerId(reply.ServerId), address, seen) is not null)
             return;
-        bool isOurs = seen.Epoch == services.State.Epoch && seen.Nonce == services.State.Nonce;
+        bool isOurs = reply.HeardEpoch == services.State.Epoch && reply.HeardNonce == services.State.Nonce;
         bool hearsAnother = !isOurs && reply.HeardMs >= 0 && reply.HeardMs < services.Options.DeadAfter.TotalMilliseconds;
         services.Standing.TakeObjection(server.Id, hearsAnother
-            ? $"chunk server {server.Id} at {address} heard from its master of epoch {reply.Epoch} at {reply.MasterAddress} {reply.HeardMs} ms ago. If that is another one, stop it."
+            ? $"chunk server {server.Id} at {address} heard from its master of epoch {reply.HeardEpoch} at {reply.MasterAddress} {reply.HeardMs} ms ago. If that is another one, stop it."
             : null);
     }
 }

@@ -10,28 +10,34 @@ namespace Semel.Master.Identity;
 /// Whether this master may give anything away: handles, files, writers, grants, commands, leases. Its directory may be an older copy of itself, its log may have lost its last entries, or
 /// another master may run on a copy; only the chunk servers can tell.
 /// <code>
-/// Asking --most known servers serve it; or some do, and for a while nobody had anything against it--> Confirmed
-///    |                                                                                                   |
-///    +-----------------------a server has seen what the log lacks------------> Refuted &lt;---------------+    until somebody starts the right master,
-///    ^                                                                            |                          or lets this one go on:
+/// Asking --enough servers have reported all that they have--> Elected --enough servers have accepted it durably--> Confirmed
+///    |                                                           |                                                   |
+///    +-----------------------a server has seen what the log lacks|-----------> Refuted &lt;---------------------------+    until somebody starts the right
+///    ^                                                                            |                                      master, or lets this one go on:
 ///    +-----------------------a new epoch, which accepts the loss------------------+
 /// </code>
 /// </summary>
 /// <remarks>
-/// Most, because two masters cannot both have that: a server that serves one refuses the other. Less than that is enough when the others are silent, because a cluster must go on with one
-/// server that is left; those that answer are asked whether they hear from another master.
+/// Enough: most of those that the log names; or some, and for a while nobody had anything against it. Most, because two masters cannot both have that: a server that has accepted one refuses the
+/// other. Less than that is enough when the others are silent, because a cluster must go on with one server that is left; those that answer are asked whether they hear from another master.
+/// Servers are asked to accept it only when it is elected: what they have accepted speaks against every other master for ever, also against the right one.
 /// </remarks>
 internal sealed class Standing(MasterOptions options, MasterState state, OperationJournal journal, TimeProvider time, Random random, ILogger logger)
 {
-    private readonly SortedSet<ServerId> _unconfirmed = [];    // servers that the log named when the epoch began
+    private readonly SortedSet<ServerId> _unconfirmed = [];    // servers that the log named when the epoch began, and that have not accepted this master
+    private readonly SortedSet<ServerId> _reported = [];       // of these; everything that they have is known
     private readonly SortedDictionary<ServerId, string> _objections = [];
     private int _known;
     private long _beganAt;
+    private bool _isElected;
     private bool _isConfirmed;
     private readonly SortedSet<ServerId> _witnesses = [];      // servers whose evidence was told to the operator
 
     /// <summary>Null: nothing speaks against this master. Otherwise what a server has seen that its log lacks.</summary>
     public string? Refutation { get; private set; }
+
+    /// <summary>Servers may accept this master durably.</summary>
+    public bool IsElected => _isElected && Refutation is null;
 
     public bool IsConfirmed => _isConfirmed && Refutation is null;
 
@@ -54,10 +60,11 @@ internal sealed class Standing(MasterOptions options, MasterState state, Operati
         journal.Append(new LogEntry { EpochBegun = new EpochBegun { Epoch = epoch, Nonce = (ulong)random.NextInt64(1, long.MaxValue), AcceptsLoss = acceptsLoss } });
         _unconfirmed.Clear();
         _unconfirmed.UnionWith(state.Servers.Keys);
+        _reported.Clear();
         _objections.Clear();
         (_known, _beganAt) = (_unconfirmed.Count, time.GetTimestamp());
         // A cluster without servers has given nothing away that anybody could hold against it.
-        _isConfirmed = _known == 0;
+        _isElected = _isConfirmed = _known == 0;
         Changed.Fire();
     }
 
@@ -72,10 +79,19 @@ internal sealed class Standing(MasterOptions options, MasterState state, Operati
             TakeLack(server, address, $"it has a replica of chunk {handle} that was in use, and this log never had that chunk", epoch);
     }
 
-    /// <summary>The server serves this master and no other, durably.</summary>
+    /// <summary>The server has registered and reported everything that it has; what it knows was compared with the log.</summary>
+    public void TakeReported(ServerId server)
+    {
+        _objections.Remove(server);
+        if (_unconfirmed.Contains(server) && _reported.Add(server))
+            Decide();
+    }
+
+    /// <summary>The server has accepted this master and serves no other, durably.</summary>
     public void Confirm(ServerId server)
     {
         _objections.Remove(server);
+        _reported.Remove(server);
         if (_unconfirmed.Remove(server))
             Decide();
     }
@@ -86,6 +102,7 @@ internal sealed class Standing(MasterOptions options, MasterState state, Operati
         if (!_unconfirmed.Remove(server))
             return;
         _known--;
+        _reported.Remove(server);
         _objections.Remove(server);
         Decide();
     }
@@ -94,26 +111,29 @@ internal sealed class Standing(MasterOptions options, MasterState state, Operati
     public void TakeObjection(ServerId server, string? objection)
     {
         if (objection is null || !_unconfirmed.Contains(server))
+        {
             _objections.Remove(server);
-        else
-            _objections[server] = objection;
+            return;
+        }
+        _objections[server] = objection;
+        _reported.Remove(server);       // it has gone over to the other one
     }
 
     /// <summary>Looks whether the time has come to go on with fewer than most.</summary>
     public void Decide()
     {
-        if (_isConfirmed)
-            return;
         int confirmed = _known - _unconfirmed.Count;
-        bool most = confirmed * 2 > _known;
-        bool someAndNobodyElse = confirmed > 0 && _objections.Count == 0 && time.GetElapsedTime(_beganAt) >= options.DeadAfter;
-        if (_known > 0 && !most && !someAndNobodyElse)
+        _isElected |= IsEnough(confirmed + _reported.Count);
+        if (_isConfirmed || !_isElected || !IsEnough(confirmed))
             return;
         _isConfirmed = true;
         if (_known > 0)
             logger.MasterConfirmed(confirmed, _known);
         Changed.Fire();
     }
+
+    private bool IsEnough(int servers) =>
+        _known == 0 || servers * 2 > _known || (servers > 0 && _objections.Count == 0 && time.GetElapsedTime(_beganAt) >= options.DeadAfter);
 
     /// <summary>Waits until this master may give things away, but not longer than the limit. Null: it may. Otherwise why not.</summary>
     public async Task<string?> WithheldAsync(TimeSpan limit, CancellationToken cancellation)

@@ -33,10 +33,23 @@ internal sealed class Heartbeats(
             reply.Status = Status.Stale;
             return reply;
         }
-        services.Standing.Confirm(server.Id);
+        bool serves = request.Serves || IsOfAnOlderVersion(request);
+        if (serves)
+            services.Standing.Confirm(server.Id);
         reply.Position = services.Journal.DurableEntry;
-        if (request.Sequence <= server.Sequence)
-            return reply;   // late or repeated: what it says is old
+        bool isNews = request.Sequence > server.Sequence;   // what is late or repeated says is old
+        if (isNews)
+            TakeNews(server, request);
+        reply.Elected = services.Standing.IsElected;
+        if (!isNews || !serves || !services.Standing.IsConfirmed)
+            return reply;
+        reply.Leases.AddRange(leases.Renew(server));
+        reply.Commands.AddRange(server.Commands.Take(services.Now, NextCommandId));
+        return reply;
+    }
+
+    private void TakeNews(KnownServer server, HeartbeatRequest request)
+    {
         server.Sequence = request.Sequence;
         server.HeardAt = services.Now;
         (server.CapacityBytes, server.FreeBytes) = (request.CapacityBytes, request.FreeBytes);
@@ -54,16 +67,13 @@ internal sealed class Heartbeats(
             registration.ReportCompleted(server, full, missing => garbage.TakeMissing(server, missing));
         foreach (var result in request.Results)
             TakeResult(server, result);
-        if (!services.Standing.IsConfirmed)
-            return reply;
-        reply.Leases.AddRange(leases.Renew(server));
-        reply.Commands.AddRange(server.Commands.Take(services.Now, NextCommandId));
-        return reply;
     }
 
-    /// <summary>A server that has accepted this master says so; one of an older version of Semel does not know of such things.</summary>
+    /// <summary>A server says which master it has registered with; one of an older version of Semel does not know of such things.</summary>
     private bool IsForUs(HeartbeatRequest request) =>
-        request.MasterEpoch == 0 || (request.MasterEpoch == services.State.Epoch && request.MasterNonce == services.State.Nonce);
+        IsOfAnOlderVersion(request) || (request.MasterEpoch == services.State.Epoch && request.MasterNonce == services.State.Nonce);
+
+    private static bool IsOfAnOlderVersion(HeartbeatRequest request) => request.MasterEpoch == 0;
 
     /// <summary>While a full report is under way every page must come; later a lost heartbeat does no harm, because what it said is said again.</summary>
     private static bool IsExpected(KnownServer server, ulong sequence) =>

@@ -13,15 +13,20 @@ namespace Semel.Master.Servers;
 internal sealed class Registration(
     MasterServices services, ServerRegistry servers, HandleAllocator handles, ChunkMaker maker, ActivityTable activities, ViewChanges views, Sealing sealing, Rereplication repair)
 {
+    private const int RememberedRefusals = 1000;
+
+    /// <summary>Address and why: a server that is refused asks again and again, and the operator is told once.</summary>
+    private readonly Dictionary<string, string> _refused = [];
     private long _lastTick = services.Now;
 
     public RegisterServerReply Register(RegisterServerRequest request)
     {
         if (RefusalOf(request) is { } refusal)
         {
-            services.Logger.ServerRefused(request.Address, refusal.Detail);
+            TellRefusal(request.Address, refusal.Detail);
             return new RegisterServerReply { Status = refusal.Status, Detail = refusal.Detail, ClusterId = services.State.ClusterId, KnownGeneration = refusal.KnownGeneration };
         }
+        _refused.Remove(request.Address);
         var server = Admit(request);
         bool wasAlive = server.IsAlive;
         bool isKnown = services.State.Servers.TryGetValue(server.Id, out var admitted);
@@ -82,6 +87,7 @@ internal sealed class Registration(
     {
         (server.Report, server.HasReported) = (null, true);
         services.Logger.ReportCompleted(server.Id, report.Seen.Count);
+        services.Standing.TakeReported(server.Id);
         foreach (var chunk in services.State.Chunks())
         {
             if (report.Covers(chunk.Handle) && !report.Seen.Contains(chunk.Handle.Value))
@@ -187,6 +193,16 @@ internal sealed class Registration(
             { KnownGeneration = admitted.Generation };
         }
         return null;
+    }
+
+    private void TellRefusal(string address, string why)
+    {
+        if (_refused.TryGetValue(address, out string? told) && told == why)
+            return;
+        if (_refused.Count >= RememberedRefusals)
+            _refused.Clear();
+        _refused[address] = why;
+        services.Logger.ServerRefused(address, why);
     }
 
     private KnownServer Admit(RegisterServerRequest request)

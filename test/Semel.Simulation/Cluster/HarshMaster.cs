@@ -113,7 +113,7 @@ internal sealed class HarshMaster : ICallHandler, IAsyncDisposable
         if (!_incarnations.TryGetValue(id, out ulong incarnation) || incarnation != request.Incarnation)
             return new HeartbeatReply { Status = Status.Stale };
         _heardNs[id] = _cluster.World.NowNs;
-        var reply = new HeartbeatReply { Status = Status.Ok, MasterEpoch = _memory.Epoch };
+        var reply = new HeartbeatReply { Status = Status.Ok, MasterEpoch = _memory.Epoch, Elected = true };
         foreach (var result in request.Results)
         {
             if (result.Status == Status.Ok && _memory.Clones.Remove(result.CommandId, out var clone) && !clone.Chunk.Members.Contains(clone.Server))

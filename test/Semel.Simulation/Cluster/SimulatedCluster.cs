@@ -159,9 +159,8 @@ internal sealed class SimulatedCluster
     /// <summary>
     /// A chunk has no replica left that anybody may believe, and that for a good reason. Then the file has to wait for its operator.
     /// </summary>
-    /// <param name="evenIfWhole">Also when a server that the master has left out still has all of it.</param>
-    public bool IsUnavailableByRight(bool evenIfWhole) => Chunks().Any(chunk =>
-        chunk.Holders.All(server => HasForgotten(server, chunk.Handle)) && (evenIfWhole || !Copies.Provable(chunk.Handle).Any()));
+    public bool IsUnavailableByRight() => Chunks().Any(chunk =>
+        chunk.Holders.All(server => HasForgotten(server, chunk.Handle)) && !Copies.Provable(chunk.Handle).Any());
 
     private bool HasForgotten(SimulatedServer server, ChunkHandle handle)
     {

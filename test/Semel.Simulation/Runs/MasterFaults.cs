@@ -32,7 +32,8 @@ internal sealed class MasterFaults(SimulatedCluster cluster, SimulatedRandom ran
     public void TwoMasters(Action<Action> later)
     {
         var master = cluster.Master;
-        if (cluster.Second is not null || !master.IsUp)
+        // A log that names no server: nobody could tell its masters apart.
+        if (cluster.Second is not null || !master.IsUp || !cluster.ChunkServers.Any(cluster.IsKnown))
             return;
         var second = cluster.AddMaster();
         second.Disk.Faults = plan.Disk;

@@ -120,7 +120,7 @@ internal sealed class RandomRun
     /// <summary>No progress is right when all that is left of a chunk may lack acknowledged records: that is for an operator to decide.</summary>
     private bool IsExcused()
     {
-        if (!_cluster.IsHealed || !_cluster.IsUnavailableByRight(evenIfWhole: RunPlan.NotYet.Count > 0 && !_plan.TouchesDisks))
+        if (!_cluster.IsHealed || !_cluster.IsUnavailableByRight())
             return false;
         _world.Reached("unavailable, as it must be");
         return true;

@@ -141,12 +141,6 @@ internal sealed record RunPlan
     /// <summary>Least time that nobody writes before idle servers die; twice as much at most.</summary>
     public required TimeSpan Quiet { get; init; }
 
-    /// <summary>Kinds that runs do not have by themselves yet, because the program does not survive them.</summary>
-    public static readonly IReadOnlySet<FaultKind> NotYet = new HashSet<FaultKind>
-    {
-        FaultKind.ColdStart, FaultKind.DiskDies, FaultKind.RotLastBytes, FaultKind.TruncateRunning, FaultKind.OldMaster, FaultKind.TwoMasters, FaultKind.IdleDeaths,
-    };
-
     /// <summary>Disks or what is on them go away, or whole clusters: what a start may believe is at stake, and more is looked at.</summary>
     public bool TouchesDisks => Faults.Any(IsOfAStart);
 
@@ -224,7 +218,7 @@ internal sealed record RunPlan
         var kinds = Enum.GetValues<FaultKind>()
             .Where(IsOfAStart)
             .Where(_ => random.OneIn(3))
-            .Where(kind => !NotYet.Contains(kind) && !(plan.HarshMaster && NeedsRepair(kind, plan.Shape.Durability)))
+            .Where(kind => !(plan.HarshMaster && NeedsRepair(kind, plan.Shape.Durability)))
             .ToList();
         return seed % 4 != 1 || kinds.Count == 0 ? plan : plan.With(kinds, random);
     }

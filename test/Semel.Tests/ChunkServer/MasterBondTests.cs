@@ -100,7 +100,7 @@ public sealed class MasterBondTests
     }
 
     [Fact]
-    public void A_newer_master_is_heard_when_the_server_has_registered_with_it_and_the_one_before_it_never_again()
+    public void A_newer_master_is_heard_when_the_server_has_accepted_it_and_the_one_before_it_never_again()
     {
         var cluster = new ScriptedCluster();
         cluster.Run(async () =>
@@ -119,6 +119,28 @@ public sealed class MasterBondTests
             Assert.Equal(Status.Ok, newer!.Status);
             Assert.Equal(Status.Stale, before!.Status);
             Assert.Equal((2UL, 99UL), (known!.Epoch, known.Nonce));
+        });
+    }
+
+    [Fact]
+    public void A_master_that_is_not_elected_is_told_everything_and_neither_heard_nor_remembered()
+    {
+        var cluster = new ScriptedCluster();
+        cluster.Run(async () =>
+        {
+            await CreateAsync(cluster);
+            (cluster.MasterEpoch, cluster.MasterNonce, cluster.IsElected) = (2, 99, false);
+
+            var newer = await cluster.CallAsync<PromiseReply>(
+                ScriptedCluster.Server(0), MessageKind.Promise, new PromiseRequest { MasterEpoch = 2, MasterNonce = 99, Handle = ScriptedCluster.Handle, Version = 9 });
+            await cluster.PassAsync(TimeSpan.FromSeconds(3));
+            var before = await cluster.PromiseAsync(0, 10);
+            var known = await cluster.CallAsync<KnownMasterReply>(ScriptedCluster.Server(0), MessageKind.KnownMaster, new KnownMasterRequest());
+
+            Assert.NotEqual(Status.Ok, newer?.Status ?? Status.Unavailable);
+            Assert.Equal(Status.Ok, before!.Status);
+            Assert.Equal((1UL, 0UL), (known!.Epoch, known.Nonce));
+            Assert.Equal((2UL, 99UL), (known.HeardEpoch, known.HeardNonce));
         });
     }
 }

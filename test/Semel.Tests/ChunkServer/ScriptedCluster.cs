@@ -45,6 +45,9 @@ internal sealed class ScriptedCluster : ICallHandler
     /// <summary>Of the master that the script plays, as servers hear when they register.</summary>
     public ulong MasterEpoch { get; set; } = 1;
     public ulong MasterNonce { get; set; }
+
+    /// <summary>What the master says of itself in its answers to heartbeats.</summary>
+    public bool IsElected { get; set; } = true;
     public List<SealedRequest> Sealed { get; } = [];
     public List<SuspectRequest> Suspected { get; } = [];
 
@@ -232,7 +235,7 @@ internal sealed class ScriptedCluster : ICallHandler
                 Reported.AddRange(beat.Chunks.Select(report => (beat.ServerId, report)));
                 foreach (var result in beat.Results)
                     _results[result.CommandId] = result;
-                var reply = new HeartbeatReply { Status = Status.Ok, MasterEpoch = MasterEpoch };
+                var reply = new HeartbeatReply { Status = Status.Ok, MasterEpoch = MasterEpoch, Elected = IsElected };
                 reply.Commands.AddRange(_orders.Where(o => o.Server == beat.ServerId && !_results.ContainsKey(o.Command.CommandId)).Select(o => o.Command));
                 call.Reply(reply);
                 break;

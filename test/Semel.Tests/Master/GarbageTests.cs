@@ -37,6 +37,7 @@ public sealed class GarbageTests
         await servers[1].ReportAllAsync();
         await servers[0].RegisterAsync();
         await servers[0].ReportAllAsync(new ChunkReport { Handle = chunk.Handle, LastView = Ballot.OfVersion(1).Value });
+        await m.UntilAsync(() => servers[0].Commands.Count > 0);
 
         Assert.Equal(chunk.Handle, Assert.Single(servers[0].Commands).DeleteChunk.Handle);
     });

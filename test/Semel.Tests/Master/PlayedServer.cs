@@ -13,6 +13,7 @@ internal sealed class PlayedServer : ICallHandler
     private readonly MasterFixture _fixture;
     private readonly SimulatedProcess _process;
     private readonly SimulatedWire _wire;
+    private (ulong Epoch, ulong Nonce) _registered;
     private ulong _sequence;
     private bool _beating;
 
@@ -38,6 +39,12 @@ internal sealed class PlayedServer : ICallHandler
 
     /// <summary>The master that it accepted last: epoch, nonce, entries of its log.</summary>
     public (ulong Epoch, ulong Nonce, ulong Position) Known { get; set; }
+
+    /// <summary>It has accepted the master that it has registered with.</summary>
+    public bool Serves => (Known.Epoch, Known.Nonce) == _registered;
+
+    /// <summary>It does what a master that is elected asks for: it accepts it.</summary>
+    public bool Accepts { get; set; } = true;
 
     /// <summary>What it says when it is asked how long ago that master answered it; -1: it never did.</summary>
     public long HeardMs { get; set; } = -1;
@@ -90,7 +97,7 @@ internal sealed class PlayedServer : ICallHandler
         IsUp = true;
         var reply = await _fixture.CallAsync<RegisterServerReply>(MessageKind.RegisterServer, Registration());
         if (reply.Status == Status.Ok)
-            (Id, ClusterId, _sequence, Known) = (reply.ServerId, reply.ClusterId, 0, (reply.MasterEpoch, reply.MasterNonce, 0));
+            (Id, ClusterId, _sequence, _registered) = (reply.ServerId, reply.ClusterId, 0, (reply.MasterEpoch, reply.MasterNonce));
         return reply;
     }
 
@@ -99,6 +106,8 @@ internal sealed class PlayedServer : ICallHandler
     {
         var reply = await BeatAsync(complete: true, reports: reports);
         Assert.Equal(Status.Ok, reply.Status);
+        if (reply.Elected)
+            await BeatAsync();      // says that it serves
         if (!_beating)
         {
             _beating = true;
@@ -108,17 +117,7 @@ internal sealed class PlayedServer : ICallHandler
 
     public async Task<HeartbeatReply> BeatAsync(bool complete = false, CommandResult[]? results = null, params ChunkReport[] reports)
     {
-        var request = new HeartbeatRequest
-        {
-            ServerId = Id,
-            Incarnation = Incarnation,
-            Sequence = ++_sequence,
-            CapacityBytes = 1UL << 40,
-            FreeBytes = 1UL << 39,
-            ReportComplete = complete,
-            MasterEpoch = Known.Epoch,
-            MasterNonce = Known.Nonce,
-        };
+        var request = NextBeat(complete);
         request.Chunks.AddRange(reports);
         request.Results.AddRange(results ?? []);
         var reply = await _fixture.CallAsync<HeartbeatReply>(MessageKind.Heartbeat, request);
@@ -144,33 +143,40 @@ internal sealed class PlayedServer : ICallHandler
 
     private async Task BeatOnAsync()
     {
+        bool said = false;     // that it serves; what is news is said soon
         while (true)
         {
-            await Task.Delay(TimeSpan.FromSeconds(1), _process.Time);
+            await Task.Delay(TimeSpan.FromMilliseconds(Serves && said ? 1000 : 200), _process.Time);
+            said = Serves;
             if (!_beating)
                 return;
-            var request = new HeartbeatRequest
-            {
-                ServerId = Id,
-                Incarnation = Incarnation,
-                Sequence = ++_sequence,
-                CapacityBytes = 1UL << 40,
-                FreeBytes = 1UL << 39,
-                MasterEpoch = Known.Epoch,
-                MasterNonce = Known.Nonce,
-            };
-            var result = await _wire.LinkTo(MasterFixture.Address).CallAsync(MessageKind.Heartbeat, request, default, MasterFixture.CallTimeout);
+            var result = await _wire.LinkTo(MasterFixture.Address).CallAsync(MessageKind.Heartbeat, NextBeat(), default, MasterFixture.CallTimeout);
             if (result.IsAnswered)
                 Take(result.Answer<HeartbeatReply>());
         }
     }
 
+    private HeartbeatRequest NextBeat(bool complete = false) => new()
+    {
+        ServerId = Id,
+        Incarnation = Incarnation,
+        Sequence = ++_sequence,
+        CapacityBytes = 1UL << 40,
+        FreeBytes = 1UL << 39,
+        ReportComplete = complete,
+        MasterEpoch = _registered.Epoch,
+        MasterNonce = _registered.Nonce,
+        Serves = Serves,
+    };
+
     private void Take(HeartbeatReply reply)
     {
+        if (reply.Elected && Accepts && !Serves)
+            Known = (_registered.Epoch, _registered.Nonce, 0);
         foreach (var command in reply.Commands.Where(c => Commands.All(known => known.CommandId != c.CommandId)))
             Commands.Add(command);
         Leases.AddRange(reply.Leases);
-        if (reply.Position > Known.Position)
+        if (Serves && reply.Position > Known.Position)
             Known = Known with { Position = reply.Position };
     }
 
@@ -197,6 +203,8 @@ internal sealed class PlayedServer : ICallHandler
                     Status = Status.Ok,
                     ServerId = Id,
                     ClusterId = ClusterId,
+                    HeardEpoch = _registered.Epoch,
+                    HeardNonce = _registered.Nonce,
                     Epoch = Known.Epoch,
                     Nonce = Known.Nonce,
                     Position = Known.Position,

@@ -55,6 +55,45 @@ public sealed class StandingTests
     });
 
     [Fact]
+    public void Servers_are_asked_to_accept_a_master_when_most_have_reported_and_it_is_confirmed_when_most_have_accepted_it() => MasterFixture.Run(async m =>
+    {
+        var servers = await m.JoinAsync(3);
+        await m.RestartAsync();
+        servers[1].Accepts = false;
+
+        await servers[0].RegisterAsync();
+        await servers[0].ReportAllAsync();
+        Assert.False((await servers[0].BeatAsync()).Elected);
+        await servers[1].RegisterAsync();
+        Assert.False((await servers[0].BeatAsync()).Elected);       // it has not said yet what it has
+        await servers[1].ReportAllAsync();
+        Assert.True((await servers[0].BeatAsync()).Elected);
+
+        await m.PassAsync(TimeSpan.FromSeconds(1));
+        Assert.True(servers[0].Serves);
+        Assert.False(m.IsConfirmed);
+        servers[1].Accepts = true;
+        await m.PassAsync(TimeSpan.FromSeconds(1));
+        Assert.True(m.IsConfirmed);
+    });
+
+    [Fact]
+    public void A_master_that_was_refuted_before_it_was_elected_is_accepted_by_nobody() => MasterFixture.Run(async m =>
+    {
+        var servers = await m.JoinAsync(3);
+        await m.RestartAsync();
+        await servers[0].RegisterAsync();
+        await servers[0].ReportAllAsync();
+        servers[1].Known = Future;
+
+        Assert.Equal(Status.Conflict, (await servers[1].RegisterAsync()).Status);
+        await m.PassAsync(TimeSpan.FromSeconds(10));
+
+        Assert.False(servers[0].Serves);
+        Assert.Equal(1ul, servers[0].Known.Epoch);
+    });
+
+    [Fact]
     public void One_server_that_is_left_is_enough_when_the_others_are_silent() => MasterFixture.Run(async m =>
     {
         var servers = await m.JoinAsync(3);
@@ -200,6 +239,7 @@ public sealed class StandingTests
 
         await servers[0].ReportAllAsync(new ChunkReport { Handle = IdRange.FirstOf(1) + 20 });
         await servers[1].ReportAllAsync();
+        await m.UntilAsync(() => m.IsConfirmed);
         await servers[0].BeatAsync();
 
         Assert.Null(m.Refutation);

@@ -199,9 +199,10 @@ public sealed class ViewChangeTests
 
         await back[2].RegisterAsync();      // the primary
         await back[0].RegisterAsync();
-        await back[2].BeatAsync();
-        await back[0].BeatAsync();
-        await m.PassAsync(TimeSpan.FromMilliseconds(500));
+        await back[2].ReportAllAsync(StartedAnew(chunk));
+        await back[0].ReportAllAsync(StartedAnew(chunk));
+        await m.UntilAsync(() => m.IsConfirmed);
+        await m.PassAsync(TimeSpan.FromMilliseconds(200));
         Assert.Equal(1UL, m.ChunkOf(chunk).Version);
         await back[1].RegisterAsync();
         await m.UntilAsync(() => m.ChunkOf(chunk).Version == 2);
@@ -221,7 +222,7 @@ public sealed class ViewChangeTests
         foreach (var server in back)
         {
             await server.RegisterAsync();
-            await server.BeatAsync();
+            await server.ReportAllAsync(StartedAnew(chunk));
         }
         await m.UntilAsync(() => m.ChunkOf(chunk).Version == 2);
 
@@ -284,6 +285,10 @@ public sealed class ViewChangeTests
         var primary = servers.Single(s => s.Id == chunk.Primary.ServerId);
         await script(m, chunk, primary, [.. servers.Where(s => s != primary)]);
     });
+
+    /// <summary>What a member of the chunk's first view says of it after its start.</summary>
+    private static ChunkReport StartedAnew(ChunkLocation chunk) =>
+        new() { Handle = chunk.Handle, Promised = Ballot.OfVersion(1).Value, LastView = Ballot.OfVersion(1).Value };
 
     private static Task<SuspectReply> SuspectAsync(MasterFixture m, ChunkLocation chunk, PlayedServer primary, PlayedServer member) =>
         m.CallAsync<SuspectReply>(MessageKind.Suspect, new SuspectRequest

@@ -84,7 +84,7 @@ public sealed class WriterTests
         foreach (var server in servers.Take(2))
         {
             await server.RegisterAsync();
-            await server.BeatAsync();
+            await server.ReportAllAsync();
         }
 
         Assert.Equal(Status.Expired, (await m.RegisterWriterAsync("/a", "idle")).Status);

@@ -48,6 +48,51 @@ public sealed class MasterIdentityTests
     });
 
     [Fact]
+    public void An_old_master_that_first_met_a_server_which_was_away_leaves_nothing_that_speaks_against_the_right_one() => Scenario.Play(async s =>
+    {
+        var app = s.NewClient();
+        await app.Create("/log");
+        var writer = await app.OpenWriter("/log");
+        await writer.Append("0");
+        await s.Cluster.Master.StopAsync();
+        var old = s.Cluster.Master.Disk.Backup();
+        var servers = s.Cluster.ChunkServers;
+        servers[0].Kill();                  // it sees no later master
+        s.Cluster.Master.Start();
+        await writer.Append("1");
+        await s.Delay(3_000);
+        await s.Cluster.Master.StopAsync();
+        var right = s.Cluster.Master.Disk.Backup();
+        servers[1].Kill();
+        servers[2].Kill();
+
+        s.Cluster.Master.Disk.Restore(old);
+        s.Cluster.Master.Start();
+        servers[0].Start();
+        long before = Reports();
+        await Until(() => Reports() > before);
+        Assert.DoesNotContain("event 1006 LogIsOlder", s.World.Coverage.Keys);
+        servers[1].Start();
+        servers[2].Start();
+        await Until(() => s.World.Coverage.ContainsKey("event 1006 LogIsOlder"));
+
+        await s.Cluster.Master.StopAsync();
+        s.Cluster.Master.Disk.Restore(right);
+        s.Cluster.Master.Start();
+        await writer.Append("2");
+
+        Assert.Equal(["0", "1", "2"], await s.Records("/log"));
+
+        long Reports() => s.World.Coverage.GetValueOrDefault("event 1106 ReportCompleted");
+
+        async Task Until(Func<bool> condition)
+        {
+            while (!condition())
+                await s.Delay(5);
+        }
+    });
+
+    [Fact]
     public void Entries_that_a_restarted_master_lost_at_the_end_of_its_log_are_missed_by_its_servers() => Scenario.Play(async s =>
     {
         var app = s.NewClient();
