@@ -39,6 +39,9 @@ internal sealed class Standing(MasterOptions options, MasterState state, Operati
     /// <summary>Servers may accept this master durably.</summary>
     public bool IsElected => _isElected && Refutation is null;
 
+    /// <summary>Also if it was refuted since: servers may have accepted it. Only for tests.</summary>
+    internal bool WasElected => _isElected;
+
     public bool IsConfirmed => _isConfirmed && Refutation is null;
 
     /// <summary>Fires when the state may have changed.</summary>

@@ -62,6 +62,7 @@ internal static class Nodes
             RepairGrace = TimeSpan.FromSeconds(1),
             MemberGrace = shape.MemberGrace,
             ShortSealPause = TimeSpan.FromSeconds(4),
+            AcceptLostEntries = cluster.AcceptLostEntries,
         };
         var node = await MasterNode.StartAsync(options, disk, wire, process.Time, process.Random, new SimulatedLogging(process), CancellationToken.None);
         return new RunningNode(node, node.Completion);

@@ -45,6 +45,7 @@ internal sealed class SimulatedCluster
         {
             if (Master.IsUp)        // one that dies while it starts has not said anything
                 (_chunksAtDeath, _addressesAtDeath) = ([.. Chunks()], [.. KnownAddresses()]);
+            OldWasElected |= Master.Truth is not null && IsElected(Master);
         };
     }
 
@@ -61,6 +62,18 @@ internal sealed class SimulatedCluster
 
     /// <summary>A second master, on a copy of the first one's directory; null: there is none.</summary>
     public SimulatedServer? Second { get; private set; }
+
+    /// <summary>Chunk servers took the second master for the right one, because for a while nobody else was there to ask. They speak against the first one from then on.</summary>
+    public bool SecondWasElected { get; private set; }
+
+    /// <summary>Likewise for an old master that was put back. What was acknowledged since, only that one knows.</summary>
+    public bool OldWasElected { get; private set; }
+
+    /// <summary>The master gives nothing away for good.</summary>
+    public bool IsRefuted => Master.Node?.Node is MasterNode { Standing.Refutation: not null };
+
+    /// <summary>The operator gives up what the master's log lacks, with its next start.</summary>
+    public bool AcceptLostEntries { get; set; }
 
     public IReadOnlyList<SimulatedServer> ChunkServers => _chunkServers;
     public IEnumerable<SimulatedServer> Servers => _chunkServers.Prepend(Master);
@@ -91,8 +104,11 @@ internal sealed class SimulatedCluster
     {
         Second = new SimulatedServer(World, Network, Shape, "master2", MasterPort, Nodes.Master(this, $"master2:{MasterPort}"));
         _hosts.Add(Second.Host);
+        Second.Dying = () => SecondWasElected |= IsElected(Second);
         return Second;
     }
+
+    private static bool IsElected(SimulatedServer master) => master.Node?.Node is MasterNode { Standing.WasElected: true };
 
     /// <summary>A new process on a machine of its own.</summary>
     public (SimulatedProcess Process, IWire Wire) NewClientProcess(string name)

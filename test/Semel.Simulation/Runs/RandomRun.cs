@@ -117,10 +117,10 @@ internal sealed class RandomRun
         return _world.RunUntil(() => done, limit, what, IsExcused);
     }
 
-    /// <summary>No progress is right when all that is left of a chunk may lack acknowledged records: that is for an operator to decide.</summary>
+    /// <summary>No progress is right when all that is left of a chunk, or of the master, may lack acknowledged records: that is for an operator to decide.</summary>
     private bool IsExcused()
     {
-        if (!_cluster.IsHealed || !_cluster.IsUnavailableByRight())
+        if (!_cluster.IsHealed || !(_cluster.IsUnavailableByRight() || (_cluster.OldWasElected && _cluster.IsRefuted)))
             return false;
         _world.Reached("unavailable, as it must be");
         return true;
@@ -251,15 +251,29 @@ internal sealed class RandomRun
         await Task.Delay(TimeSpan.FromSeconds(2), time);
         foreach (var server in _cluster.Servers.Where(s => s is { Refusal: not null, Truth: not null }))
             PutBack(server);
-        if (_cluster.Master.Truth is null)
-            return;
-        for (int i = 0; i < 400; i++)
+        if (_cluster.Master.Truth is not null)
         {
-            if (_writers.All(w => w.IsDone) && _anonymousWriters == 0)
+            if (await IsDoneWithinAsync(400))
                 return;
-            await Task.Delay(TimeSpan.FromMilliseconds(100), time);
+            PutBack(_cluster.Master);
         }
-        PutBack(_cluster.Master);
+        if (!_cluster.SecondWasElected || _cluster.OldWasElected || await IsDoneWithinAsync(100) || !_cluster.IsRefuted)
+            return;
+        _world.Reached("the operator let the first master go on");
+        _cluster.AcceptLostEntries = true;
+        _cluster.Master.Kill();
+        _cluster.Master.Start();
+
+        async Task<bool> IsDoneWithinAsync(int tenths)
+        {
+            for (int i = 0; i < tenths; i++)
+            {
+                if (_writers.All(w => w.IsDone) && _anonymousWriters == 0)
+                    return true;
+                await Task.Delay(TimeSpan.FromMilliseconds(100), time);
+            }
+            return false;
+        }
     }
 
     private void PutBack(SimulatedServer server)
