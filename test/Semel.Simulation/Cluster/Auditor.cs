@@ -105,7 +105,9 @@ internal sealed class Auditor(SimulatedCluster cluster, SimulatedProcess process
         return new ChunkImage(handle, location.Index, location.Sealed, replicas);
     }
 
-    /// <summary>The server is gone with its disk, though another one may have its address. The master waits for it: nobody told it.</summary>
+    /// <summary>
+    /// The server is gone with its disk, though another one may have its address. The master waits for it: nobody told it.
+    /// </summary>
     private bool IsLost(ServerAddress holder)
     {
         var machine = cluster.ServerAt(holder.Address);

@@ -42,7 +42,9 @@ internal static class Nodes
     /// <summary>ReplicaUnreadable, ReplicaFailed, ReplicaRotten: kills, losses of power and full disks alone must never lead there.</summary>
     private static bool IsOfABadDisk(int id) => id is 2005 or 2108 or 2111;
 
-    /// <summary>Bytes that were durable once are gone, says a start: a lie where nobody took them, and with it a replica is given up that is needed.</summary>
+    /// <summary>
+    /// Bytes that were durable once are gone, says a start: a lie where nobody took them, and with it a replica is given up that is needed.
+    /// </summary>
     private const int ReplicaDamaged = 2007;
 
     /// <param name="cluster">What it is the master of.</param>

@@ -140,7 +140,8 @@ internal sealed class SimulatedCluster
     public IReadOnlyList<(ChunkHandle Handle, IReadOnlyList<SimulatedServer> Holders)> LastKnownChunks() => Master.IsUp ? [.. Chunks()] : _chunksAtDeath;
 
     /// <summary>The master knows the machine's chunk server, or did when it died; and its disk is the one that it had then.</summary>
-    public bool IsKnown(SimulatedServer server) => !server.LostDisk && (Master.IsUp ? KnownAddresses() : _addressesAtDeath).Contains(server.Address);
+    public bool IsKnown(SimulatedServer server) =>
+        !server.LostDisk && (Master.IsUp ? KnownAddresses() : _addressesAtDeath).Contains(server.Address);
 
     private IEnumerable<string> KnownAddresses() => Master.Node?.Node switch
     {

@@ -15,6 +15,7 @@ internal static class Catalogue
     private const string ChunkFiles = "src/Semel.Storage/Chunks/ChunkFiles.cs";
     private const string FrameReader = "src/Semel.Protocol/Frames/FrameReader.cs";
     private const string ViewChanges = "src/Semel.Master/Views/ViewChanges.cs";
+    private const string EpochHistory = "src/Semel.Master/Identity/EpochHistory.cs";
     private const string MemberWaits = "src/Semel.Master/Views/MemberWaits.cs";
     private const string OpenChunkRepair = "src/Semel.Master/Repair/OpenChunkRepair.cs";
     private const string MasterState = "src/Semel.Master/MasterState.cs";
@@ -45,7 +46,10 @@ internal static class Catalogue
 
     /// <summary>Whole clusters stop and come back one by one, while disks die.</summary>
     private static readonly string[] ColdStarts =
-        ["--master", "real", "--durability", "group", "--min-members", "2", "--faults", "ColdStart,DiskDies", "--fault-count", "6", "--records", "10"];
+        [
+            "--master", "real", "--durability", "group", "--min-members", "2",
+            "--faults", "ColdStart,DiskDies", "--fault-count", "6", "--records", "10",
+        ];
 
     /// <summary>Files become shorter under their servers.</summary>
     private static readonly string[] Truncations =
@@ -278,6 +282,21 @@ internal static class Catalogue
             new Edit(Replica, "private bool IsDamaged => _rotten || Log.IsDamaged;", "private bool IsDamaged => _rotten;"))
         {
             Circumstances = LastBytes,
+        },
+
+        new("end-from-hearsay", "Only a member that knows all of its log to be committed tells where a chunk ends that cannot go on",
+            new Edit(ViewChanges,
+                "!a.Damaged && a.Committed == a.Tail).Select(a => (uint?)a.Tail)",
+                "!a.Damaged).Select(a => (uint?)a.Committed)"))
+        {
+            Circumstances = ColdStarts,
+        },
+
+        new("old-master-accepted", "A log that lacks what a chunk server has seen is refused",
+            new Edit(EpochHistory, "if (seen.Epoch < AcceptedBelow || seen.Epoch == 0)", "if (seen.Epoch < ulong.MaxValue)"))
+        {
+            Circumstances =
+                ["--master", "real", "--durability", "group", "--faults", "OldMaster,KillMaster", "--fault-count", "8", "--records", "10"],
         },
 
         new("handle-given-twice", "A master that starts gives handles of its own epoch",

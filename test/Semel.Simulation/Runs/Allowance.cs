@@ -36,7 +36,8 @@ internal sealed class Allowance
 
     /// <summary>
     /// A member that is left has all that was acknowledged in each chunk. Or nobody's is, because a configuration shrank below its floor before anybody could know that its other
-    /// members are gone: what they have then counts as well. And a server is left that can tell a master whether its log is whole: without any it rightly gives nothing away.
+    /// members are gone: what they have then counts as well. And a server is left that can tell a master whether its log is whole:
+    /// without any it rightly gives nothing away.
     /// </summary>
     public bool MayDie(SimulatedServer server) => !server.IsGone
         && _cluster.ChunkServers.Any(other => other != server && _cluster.IsKnown(other))
