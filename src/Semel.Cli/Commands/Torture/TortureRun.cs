@@ -16,7 +16,7 @@ internal sealed record TortureOptions(int Seconds, int Seed, IReadOnlyList<Fault
 /// One run.
 /// <list type="number">
 /// <item>Start a cluster of processes whose connections all run through proxies.</item>
-/// <item>Producers append, readers follow, faults fall.</item>
+/// <item>Producers append, readers follow; once every producer has been acknowledged something, faults fall.</item>
 /// <item>Undo all faults; producers finish what they sent.</item>
 /// <item>Wait until every chunk has all its replicas again, and read each of them.</item>
 /// <item>Wait until the readers have seen everything.</item>
@@ -91,6 +91,8 @@ internal sealed class TortureRun(CommandContext context, TortureOptions options)
         var reading = Task.WhenAll(tails.Select(t => t.RunAsync(stopReading.Token)));
         try
         {
+            // Else a slow machine has nothing to lose yet when a short run is over.
+            await UntilAsync(() => producers.All(p => p.Acknowledged > 0));
             using var faults = new FaultRunner(cluster, history, Tell, context.Time);
             using (ProgressLine.Begin(context, () => FormattableString.Invariant(
                 $"{Elapsed:0} of {options.Seconds} s: {faults.CarriedOut} faults, {producers.Sum(p => p.Acknowledged):N0} acknowledged, {tails.Sum(t => t.Seen):N0} read")))
@@ -111,9 +113,7 @@ internal sealed class TortureRun(CommandContext context, TortureOptions options)
             var found = await AuditAsync(cluster, faults.Rot, history);
 
             // Step 5.
-            long begin = context.Time.GetTimestamp();
-            while (tails.Any(t => t.Seen < found[t.Path]) && context.Time.GetElapsedTime(begin) < HealingTime)
-                await Task.Delay(Pause, context.Time, context.Cancellation);
+            await UntilAsync(() => tails.All(t => t.Seen >= found[t.Path]));
             history.Add(new HistoryLine { Event = HistoryLine.End });
         }
         finally
@@ -129,6 +129,14 @@ internal sealed class TortureRun(CommandContext context, TortureOptions options)
     }
 
     private double Elapsed => context.Time.GetElapsedTime(_begin).TotalSeconds;
+
+    /// <summary>Waits no longer than <see cref="HealingTime"/>; the history tells what is lacking then.</summary>
+    private async Task UntilAsync(Func<bool> condition)
+    {
+        long begin = context.Time.GetTimestamp();
+        while (!condition() && context.Time.GetElapsedTime(begin) < HealingTime)
+            await Task.Delay(Pause, context.Time, context.Cancellation);
+    }
 
     private async Task FinishAsync(Task work, History history, string complaint)
     {
