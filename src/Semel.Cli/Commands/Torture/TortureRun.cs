@@ -29,7 +29,7 @@ internal sealed class TortureRun(CommandContext context, TortureOptions options)
     private const long DiskBytes = 256L << 20;
     private const long DiskBytesPerSecond = 1L << 20;
 
-    /// <summary>How long the cluster may take to be well again.</summary>
+    /// <summary>How long the cluster may take to be well again. Longer than a chunk waits for members of which one lost its disk (<c>member_grace</c> below).</summary>
     private static readonly TimeSpan HealingTime = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
     private static readonly SemelClientOptions ClientOptions = new() { OperationTimeout = TimeSpan.FromSeconds(20) };
@@ -73,7 +73,7 @@ internal sealed class TortureRun(CommandContext context, TortureOptions options)
         // Step 1.
         long diskBytes = options.Faults.Contains(FaultKind.Full) ? DiskBytes + (options.Seconds * DiskBytesPerSecond) : 0;
         await using var cluster = await ProxiedCluster.StartAsync(
-            directory, ChunkServers, diskBytes, [$"chunk_size={ChunkLimits.MinCapacity}", "repair_grace=2s"], context.Time, context.Cancellation);
+            directory, ChunkServers, diskBytes, [$"chunk_size={ChunkLimits.MinCapacity}", "repair_grace=2s", "member_grace=1m"], context.Time, context.Cancellation);
         if (cluster.NoSmallDisks is { } why)
             context.Say($"no disk is filled up: a file system of limited size cannot be mounted here: {why}");
         var client = NewClient(cluster);
@@ -105,7 +105,12 @@ internal sealed class TortureRun(CommandContext context, TortureOptions options)
             Tell("all faults are undone; the producers finish");
             finish.Cancel();
             giveUp.CancelAfter(HealingTime);
-            await FinishAsync(producing, history, "producers: what they sent was not acknowledged");
+            if (!await FinishAsync(producing, history, "producers: what they sent was not acknowledged"))
+            {
+                // They would go on for as long as they live, and be acknowledged what is read no more in step 4.
+                foreach (var producer in producers)
+                    await producer.Client.DisposeAsync();
+            }
 
             // Step 4.
             await BecomeWholeAsync(client, history);
@@ -138,15 +143,18 @@ internal sealed class TortureRun(CommandContext context, TortureOptions options)
             await Task.Delay(Pause, context.Time, context.Cancellation);
     }
 
-    private async Task FinishAsync(Task work, History history, string complaint)
+    /// <summary>False: it was given up.</summary>
+    private async Task<bool> FinishAsync(Task work, History history, string complaint)
     {
         try
         {
             await work;
+            return true;
         }
         catch (OperationCanceledException) when (!context.Cancellation.IsCancellationRequested)
         {
             history.Add(new HistoryLine { Event = HistoryLine.Audit, Path = "", Unread = 1, What = FormattableString.Invariant($"{complaint} within {HealingTime.TotalSeconds:0} s") });
+            return false;
         }
     }
 
