@@ -5,7 +5,10 @@ namespace Semel.Storage.DataDirectories;
 
 /// <summary>The master that a chunk server serves: the one that it accepted last, and how far that one had told it to be.</summary>
 /// <param name="Epoch">Of the master; 0: none was ever accepted.</param>
-/// <param name="Nonce">Drawn by the master when it began the epoch. Two masters on copies of one directory begin the same epoch, with different ones. 0: an older master, which has none.</param>
+/// <param name="Nonce">
+/// Drawn by the master when it began the epoch. Two masters on copies of one directory begin the same epoch, with different ones. 0: an
+/// older master, which has none.
+/// </param>
 /// <param name="Position">So many entries of its operation log were durable.</param>
 public sealed record KnownMaster(ulong Epoch, ulong Nonce, ulong Position)
 {
@@ -43,7 +46,9 @@ internal sealed class MasterFile
     /// <summary>Durable.</summary>
     public KnownMaster Known { get; private set; }
 
-    /// <summary>Reads the file; what it says is durable on return: after a crash of the process the newest slot may be in the page cache only.</summary>
+    /// <summary>
+    /// Reads the file; what it says is durable on return: after a crash of the process the newest slot may be in the page cache only.
+    /// </summary>
     /// <exception cref="IOException">The disk failed.</exception>
     public static async ValueTask<MasterFile> OpenAsync(IDisk disk)
     {

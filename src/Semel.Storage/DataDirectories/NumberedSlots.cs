@@ -5,8 +5,8 @@ using Semel.Storage.Disks;
 namespace Semel.Storage.DataDirectories;
 
 /// <summary>
-/// A file of two slots, at 0 and at <see cref="Stride"/>. Each write has a higher number than the one before it and goes to the other slot, so that a torn write loses nothing; the valid slot
-/// with the higher number counts. The file never grows: writing needs no space.
+/// A file of two slots, at 0 and at <see cref="Stride"/>. Each write has a higher number than the one before it and goes to the other slot,
+/// so that a torn write loses nothing; the valid slot with the higher number counts. The file never grows: writing needs no space.
 /// <code>
 /// off size
 ///   0    4  CRC32C of the bytes from 4 to the slot's end

@@ -6,7 +6,8 @@ using Semel.Storage.Chunks;
 namespace Semel.Tests.ChunkServer;
 
 /// <summary>
-/// A damaged replica that an operator decided for (<c>semel chunk recover</c>), and whose metadata says that more was durable than verifies: what it had counts no more, also for the next start.
+/// A damaged replica that an operator decided for (<c>semel chunk recover</c>), and whose metadata says that more was durable than
+/// verifies: what it had counts no more, also for the next start.
 /// </summary>
 public sealed class DamageGivenUpTests
 {

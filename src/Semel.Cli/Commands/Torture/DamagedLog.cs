@@ -7,7 +7,8 @@ using Semel.Storage.Disks;
 namespace Semel.Cli.Commands.Torture;
 
 /// <summary>
-/// The start of a master whose log was damaged at its end after a clean stop. Nobody else has a copy, so it must wait for its operator, who does what <c>semel log recover</c> does:
+/// The start of a master whose log was damaged at its end after a clean stop. Nobody else has a copy, so it must wait for its operator, who
+/// does what <c>semel log recover</c> does:
 /// <list type="number">
 /// <item>The master refuses to start.</item>
 /// <item>What the checksums prove, a flipped bit, is mended, and the log is what it was, byte for byte.</item>

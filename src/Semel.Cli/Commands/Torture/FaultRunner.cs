@@ -114,8 +114,8 @@ internal sealed class FaultRunner(ProxiedCluster cluster, History history, Actio
     private async Task DamageAsync(PlannedFault fault, CancellationToken cancellation)
     {
         int target = fault.Targets[0];
-        // A master that was killed may have acknowledged what its log's last bytes say an instant ago: nothing can prove that they were ever whole.
-        // After a clean stop the witness does.
+        // A master that was killed may have acknowledged what its log's last bytes say an instant ago: nothing can prove that they were
+        // ever whole. After a clean stop the witness does.
         bool isClean = target == 0 || fault.Draw % 2 == 0;
         await (isClean ? cluster.StopAsync(target) : cluster.KillAsync(target));
         var damage = new LastBytes(cluster, _spare, Rot).Strike(target, fault.Draw);

@@ -13,7 +13,8 @@ internal sealed record Damage(string What, string File, byte[] Before, bool IsOn
 }
 
 /// <summary>
-/// Damages the last bytes of one file of a server that was stopped: a bit, a sector, or a truncation. Of a chunk server's files only those of replicas that
+/// Damages the last bytes of one file of a server that was stopped: a bit, a sector, or a truncation. Of a chunk server's files only those
+/// of replicas that
 /// <see cref="SpareCopies"/> lets go; of the master's, its log, of which nobody else has a copy (<see cref="DamagedLog"/>).
 /// </summary>
 internal sealed class LastBytes(ProxiedCluster cluster, SpareCopies spare, ChunkRot rot)

@@ -6,9 +6,10 @@ using Semel.Storage.Chunks;
 namespace Semel.Cli.Commands.Torture;
 
 /// <summary>
-/// Which replicas may be hurt: those of which two other servers have every byte that verifies, and belong to the chunk's newest configuration, or know that it is sealed: those
-/// that were left out have nothing to say, whatever they have. What is promised rests on one that survives; the other one is for the copy that the master may be throwing away at
-/// this very moment, and so that an open chunk does not fall below <c>min_members</c> and wait for the one that was hurt.
+/// Which replicas may be hurt: those of which two other servers have every byte that verifies, and belong to the chunk's newest
+/// configuration, or know that it is sealed: those that were left out have nothing to say, whatever they have. What is promised rests on
+/// one that survives; the other one is for the copy that the master may be throwing away at this very moment, and so that an open chunk
+/// does not fall below <c>min_members</c> and wait for the one that was hurt.
 /// </summary>
 internal sealed class SpareCopies(ProxiedCluster cluster)
 {

@@ -29,7 +29,10 @@ internal sealed class TortureRun(CommandContext context, TortureOptions options)
     private const long DiskBytes = 256L << 20;
     private const long DiskBytesPerSecond = 1L << 20;
 
-    /// <summary>How long the cluster may take to be well again. Longer than a chunk waits for members of which one lost its disk (<c>member_grace</c> below).</summary>
+    /// <summary>
+    /// How long the cluster may take to be well again. Longer than a chunk waits for members of which one lost its disk
+    /// (<c>member_grace</c> below).
+    /// </summary>
     private static readonly TimeSpan HealingTime = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
     private static readonly SemelClientOptions ClientOptions = new() { OperationTimeout = TimeSpan.FromSeconds(20) };
