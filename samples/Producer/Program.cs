@@ -25,7 +25,8 @@ try
     await client.CreateAsync(args[1], new CreateOptions { CreateParents = true, OpenIfExists = true }, stop.Token);
     await using var writer = await client.OpenWriterAsync(args[1], new WriterOptions { Name = args[2] }, stop.Token);
 
-    // The line number is the record's sequence, so the writer knows which lines are in the file already; the last of them are compared with what is there.
+    // The line number is the record's sequence, so the writer knows which lines are in the file already; the last of them are compared with
+    // what is there.
     ulong line = 0, resumed = writer.LastSequence, compared = 0;
     while (await Console.In.ReadLineAsync(stop.Token) is { } text)
     {

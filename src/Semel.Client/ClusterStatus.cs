@@ -30,13 +30,22 @@ public sealed record ClusterStatus
     /// <summary>True while the master still waits for chunk servers to report after its start.</summary>
     public bool IsRecovering { get; init; }
 
-    /// <summary>Null, or why the master changes nothing and makes no chunks at the moment: it waits for its chunk servers' word, or they have seen what its log lacks.</summary>
+    /// <summary>
+    /// Null, or why the master changes nothing and makes no chunks at the moment: it waits for its chunk servers' word, or they have seen
+    /// what its log lacks.
+    /// </summary>
     public string? Withholds { get; init; }
 
-    /// <summary>Chunks of which a replica knows more bytes to be committed than they have: records that were acknowledged are missing from them. Those replicas are kept.</summary>
+    /// <summary>
+    /// Chunks of which a replica knows more bytes to be committed than they have: records that were acknowledged are missing from them.
+    /// Those replicas are kept.
+    /// </summary>
     public long LossProven { get; init; }
 
-    /// <summary>Open chunks that cannot take records for the moment: too few of their members are there. <c>semel chunk recover</c> shows what is left of one.</summary>
+    /// <summary>
+    /// Open chunks that cannot take records for the moment: too few of their members are there. <c>semel chunk recover</c> shows what is
+    /// left of one.
+    /// </summary>
     public long Unavailable { get; init; }
 
     /// <summary>Some of them, and why: <c>HANDLE of PATH: reason</c>.</summary>

@@ -4,8 +4,8 @@ using System.Globalization;
 namespace Semel.Client;
 
 /// <summary>
-/// The place of a record: the file, the chunk in it, the frame in the chunk, the record in the frame. It never changes, is the same on every replica, and
-/// sorts as the file does. Its text (<c>file-chunk:frame:index</c>) is what a consumer keeps in order to go on later.
+/// The place of a record: the file, the chunk in it, the frame in the chunk, the record in the frame. It never changes, is the same on
+/// every replica, and sorts as the file does. Its text (<c>file-chunk:frame:index</c>) is what a consumer keeps in order to go on later.
 /// </summary>
 /// <remarks>
 /// A file that was deleted and made anew under its name is another file: a position of the old one is refused with a
@@ -15,7 +15,8 @@ namespace Semel.Client;
 /// <param name="FrameOffset">Where the record's frame begins, in bytes from the start of the chunk.</param>
 /// <param name="RecordIndex">Which record of the frame, from 0.</param>
 /// <param name="FileId">
-/// <see cref="FileStatus.FileId"/>. 0: the position does not say which file it is of (a text of three numbers, as older versions wrote it), and nobody can check that.
+/// <see cref="FileStatus.FileId"/>. 0: the position does not say which file it is of (a text of three numbers, as older versions wrote it),
+/// and nobody can check that.
 /// </param>
 /// <example><code>
 /// await foreach (var record in client.ReadRecordsAsync("/logs/app", new ReadOptions { From = RecordPosition.Parse(saved) }))

@@ -56,8 +56,10 @@ public sealed class RecordWriter : IAsyncDisposable
     public ulong LastSequence => _appender.Pipeline.LastCommitted;
 
     /// <summary>
-    /// The first sequence that is compared with the file when it is repeated (<see cref="AppendAsync(ulong, ReadOnlyMemory{byte}, CancellationToken)"/>): the file remembers where the last
-    /// 8 batches of the earlier incarnations are. What is older is known to be in the file and not any more where. <c>LastSequence + 1</c> as of opening: nothing is compared.
+    /// The first sequence that is compared with the file when it is repeated
+    /// (<see cref="AppendAsync(ulong, ReadOnlyMemory{byte}, CancellationToken)"/>): the file remembers where the last 8 batches of the
+    /// earlier incarnations are. What is older is known to be in the file and not any more where. <c>LastSequence + 1</c> as of opening:
+    /// nothing is compared.
     /// </summary>
     public ulong ComparableFrom => _appender.Repeated.ComparableFrom;
 
@@ -82,16 +84,23 @@ public sealed class RecordWriter : IAsyncDisposable
 
     /// <summary>
     /// Appends a record under a sequence that the caller chose, so that a source can be imported again from the start: what is in the file already completes
-    /// as <see cref="AppendResult.Replayed"/>, after it was compared with the file where that is possible (<see cref="AppendResult.Comparison"/>). Nothing new is taken meanwhile, so that
-    /// a source that differs is found out before anything of it is appended.
+    /// as <see cref="AppendResult.Replayed"/>, after it was compared with the file where that is possible
+    /// (<see cref="AppendResult.Comparison"/>). Nothing new is taken meanwhile, so that a source that differs is found out before anything
+    /// of it is appended.
     /// </summary>
     /// <param name="sequence">
     /// The record's number in the source, from 1 and without gaps (a line number). Not above <see cref="LastSequence"/> as of opening: replayed. Else it must be the next one.
     /// </param>
-    /// <param name="record">As in <see cref="AppendAsync(ReadOnlyMemory{byte}, CancellationToken)"/>. For a sequence that is replayed: what it was when it was appended first.</param>
+    /// <param name="record">
+    /// As in <see cref="AppendAsync(ReadOnlyMemory{byte}, CancellationToken)"/>. For a sequence that is replayed: what it was when it was
+    /// appended first.
+    /// </param>
     /// <param name="cancellationToken">As in <see cref="AppendAsync(ReadOnlyMemory{byte}, CancellationToken)"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">It is not the next sequence.</exception>
-    /// <exception cref="OperationIdReusedException">The sequence is in the file with other bytes: the source is another one, or was changed. Nothing was appended, and the writer has ended.</exception>
+    /// <exception cref="OperationIdReusedException">
+    /// The sequence is in the file with other bytes: the source is another one, or was changed. Nothing was appended, and the writer has
+    /// ended.
+    /// </exception>
     /// <exception cref="InvalidOperationException">The writer is <see cref="Delivery.AtLeastOnce"/>: it has no sequences.</exception>
     /// <example><code>
     /// ulong line = 0;

@@ -217,7 +217,9 @@ public sealed class SemelClient : IAsyncDisposable
     /// <exception cref="PathNotFoundException">There is no such file, or it was deleted meanwhile.</exception>
     /// <exception cref="PathConflictException">It is a directory.</exception>
     /// <exception cref="InvalidPositionException"><see cref="ReadOptions.From"/> is no place in this file.</exception>
-    /// <exception cref="PositionOfAnotherFileException"><see cref="ReadOptions.From"/> is a place in another file, such as the one that had the path before.</exception>
+    /// <exception cref="PositionOfAnotherFileException">
+    /// <see cref="ReadOptions.From"/> is a place in another file, such as the one that had the path before.
+    /// </exception>
     /// <exception cref="CorruptDataException">No replica that answers has bytes that verify.</exception>
     /// <example><code>
     /// // Follow a log from its present end.

@@ -26,9 +26,9 @@ public sealed class WriterExpiredException : WriterException
 }
 
 /// <summary>
-/// The sequence was used before for other bytes: the source is not the one that was appended before, or was changed since. Nothing of it was appended under this
-/// sequence. What to do: give each record its own sequence, and a retry the same bytes; append another source under another writer name, or begin anew
-/// (<see cref="WriterOptions.StartAnew"/>).
+/// The sequence was used before for other bytes: the source is not the one that was appended before, or was changed since. Nothing of it
+/// was appended under this sequence. What to do: give each record its own sequence, and a retry the same bytes; append another source under
+/// another writer name, or begin anew (<see cref="WriterOptions.StartAnew"/>).
 /// </summary>
 public sealed class OperationIdReusedException : WriterException
 {

@@ -32,8 +32,10 @@ public sealed class WriterOptions
     public bool StartAnewIfExpired { get; set; }
 
     /// <summary>
-    /// True: begin again at sequence 1, as a writer that never was, whatever the name's writer has appended before. Its records stay in the file, under its
-    /// <see cref="SemelRecord.WriterId"/>; its incarnations are fenced. Only for a source that is another one than before: what comes again is appended again. Default false.
+    /// True: begin again at sequence 1, as a writer that never was, whatever the name's writer has appended before. Its records stay in the
+    /// file, under its
+    /// <see cref="SemelRecord.WriterId"/>; its incarnations are fenced. Only for a source that is another one than before: what comes again
+    /// is appended again. Default false.
     /// </summary>
     public bool StartAnew { get; set; }
 

@@ -59,8 +59,9 @@ public sealed class MasterOptions : IValidatableObject
     public TimeSpan ComplaintPause { get; set; } = TimeSpan.FromMilliseconds(500);
 
     /// <summary>
-    /// How long the members of an open chunk are waited for before it goes on with fewer than <see cref="MinMembers"/>: none is left out before it was silent for so long, counted from the later of
-    /// the master's start and its last sign of life. Until then such a chunk takes no records. Default 5 min.
+    /// How long the members of an open chunk are waited for before it goes on with fewer than <see cref="MinMembers"/>: none is left out
+    /// before it was silent for so long, counted from the later of the master's start and its last sign of life. Until then such a chunk
+    /// takes no records. Default 5 min.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:00", "1.00:00:00")]
     public TimeSpan MemberGrace { get; set; } = TimeSpan.FromMinutes(5);
@@ -100,8 +101,9 @@ public sealed class MasterOptions : IValidatableObject
     public bool AllowUncleanRecovery { get; set; }
 
     /// <summary>
-    /// The operation log lacks entries that chunk servers have heard of (the data directory is an older copy, or its end was lost), and there is no better one: go on without them. What
-    /// was created, registered or deleted in those entries is given up. Only for the start that needs it. Default false.
+    /// The operation log lacks entries that chunk servers have heard of (the data directory is an older copy, or its end was lost), and
+    /// there is no better one: go on without them. What was created, registered or deleted in those entries is given up. Only for the start
+    /// that needs it. Default false.
     /// </summary>
     public bool AcceptLostEntries { get; set; }
 

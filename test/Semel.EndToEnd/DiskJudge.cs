@@ -29,8 +29,9 @@ internal sealed record DiskReplica(string File, ulong Handle, ulong FileId, ulon
 }
 
 /// <summary>
-/// Reads what is on the disks, without any code of <c>src</c>: tests that ask whether a record survived need not trust the programs that say so. Use it while the servers stand
-/// still, or on sealed chunks. It does not know what is committed: it says which frames there are, and whether they fit together.
+/// Reads what is on the disks, without any code of <c>src</c>: tests that ask whether a record survived need not trust the programs that
+/// say so. Use it while the servers stand still, or on sealed chunks. It does not know what is committed: it says which frames there are,
+/// and whether they fit together.
 /// </summary>
 internal static class DiskJudge
 {
@@ -48,8 +49,8 @@ internal static class DiskJudge
             .GroupBy(r => r.Index).OrderBy(g => g.Key).Select(g => g.MaxBy(r => r.End)!)];
 
     /// <summary>
-    /// What does not fit together in a file's chunks: a sequence that is there again or left out, an epoch that goes back, a record of a fenced one, a chunk that
-    /// is missing or was never sealed although another follows. Empty: each named record is there once, in order.
+    /// What does not fit together in a file's chunks: a sequence that is there again or left out, an epoch that goes back, a record of a
+    /// fenced one, a chunk that is missing or was never sealed although another follows. Empty: each named record is there once, in order.
     /// </summary>
     public static List<string> FaultsOf(IReadOnlyList<DiskReplica> chunks)
     {

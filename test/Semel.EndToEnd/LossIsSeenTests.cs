@@ -6,8 +6,8 @@ using Semel.Client;
 namespace Semel.EndToEnd;
 
 /// <summary>
-/// What <c>semel verify</c> says of a cluster that has lost acknowledged records and looks whole: its directories are put back to where they were before the records came. Also
-/// what it says of a server that took another one's address.
+/// What <c>semel verify</c> says of a cluster that has lost acknowledged records and looks whole: its directories are put back to where
+/// they were before the records came. Also what it says of a server that took another one's address.
 /// </summary>
 public sealed class LossIsSeenTests : IDisposable
 {
@@ -124,7 +124,9 @@ public sealed class LossIsSeenTests : IDisposable
 
     private string DataOf(int server) => Path.Combine(_directory.Path, server == 0 ? "master0" : $"chunkserver{server}");
 
-    /// <summary>One line is one record: each line is acknowledged before the next is sent only across calls, which is enough here.</summary>
+    /// <summary>
+    /// One line is one record: each line is acknowledged before the next is sent only across calls, which is enough here.
+    /// </summary>
     private static async Task AppendAsync(YamlCluster cluster, int first, int count, string writer = "w", int padding = 0, string path = Log)
     {
         string lines = string.Concat(Enumerable.Range(first, count).Select(i => $"line {i}".PadRight(padding) + "\n"));

@@ -4,7 +4,10 @@ using Semel.Cli.Terminal;
 
 namespace Semel.EndToEnd;
 
-/// <summary>An older copy of the master's directory is put back; two masters run on copies of one. No record of another file, none twice, and clear words.</summary>
+/// <summary>
+/// An older copy of the master's directory is put back; two masters run on copies of one. No record of another file, none twice, and clear
+/// words.
+/// </summary>
 public sealed class MastersTests : IDisposable
 {
     private readonly TemporaryDirectory _directory = new();

@@ -4,7 +4,10 @@ using Semel.Cli.Terminal;
 
 namespace Semel.EndToEnd;
 
-/// <summary><c>append --resume</c> with the inputs that log shippers meet: the same again, more of it, another one, cut, rotated, emptied, half written.</summary>
+/// <summary>
+/// <c>append --resume</c> with the inputs that log shippers meet: the same again, more of it, another one, cut, rotated, emptied, half
+/// written.
+/// </summary>
 public sealed class ResumeTests : IDisposable
 {
     private readonly TemporaryDirectory _directory = new();

@@ -6,7 +6,9 @@ namespace Semel.ChunkServer.Appending;
 
 /// <summary>Someone who is answered when the watermark reaches <see cref="End"/>.</summary>
 /// <param name="Writer">For an INIT in flight: whose it is, so that a repeated one finds it.</param>
-/// <param name="Memory">For an INIT in flight: what its answer tells of the writer's last batches. All of them are committed when the INIT is.</param>
+/// <param name="Memory">
+/// For an INIT in flight: what its answer tells of the writer's last batches. All of them are committed when the INIT is.
+/// </param>
 internal readonly record struct Waiter(
     IncomingCall Call, uint End, AppendStatus Status, uint Offset, ulong LastSequence, long TimeMs, WriterId Writer, uint InitEpoch, WriterMemory? Memory = null)
 {

@@ -3,7 +3,9 @@ using Semel.Protocol.Messages;
 
 namespace Semel.ChunkServer.Reading;
 
-/// <summary>Tells which replicas this server has, whatever the master thinks: a copy that nobody counts on may be the one that proves a loss.</summary>
+/// <summary>
+/// Tells which replicas this server has, whatever the master thinks: a copy that nobody counts on may be the one that proves a loss.
+/// </summary>
 internal static class ReplicaList
 {
     private const int MaxPage = 10_000;

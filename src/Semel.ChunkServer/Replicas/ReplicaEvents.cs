@@ -30,7 +30,10 @@ internal sealed record LeaseRenewed(ulong Version, TimeSpan Duration);
 /// <summary>The master knows that the SEAL at the log's end is committed.</summary>
 internal sealed record SealConfirmed(ulong Version, uint Length, ulong SealBallot);
 
-/// <summary>The replica should go, unless it has promised the version or a higher one, or knows so many bytes or more to be committed (0: however many).</summary>
+/// <summary>
+/// The replica should go, unless it has promised the version or a higher one, or knows so many bytes or more to be committed (0: however
+/// many).
+/// </summary>
 /// <param name="OnlyIfPromisedBelow">A version.</param>
 /// <param name="OnlyIfCommittedBelow">Bytes.</param>
 /// <param name="KeepFiles">Only close them: another replica takes their place.</param>

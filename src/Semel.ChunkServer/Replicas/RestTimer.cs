@@ -3,8 +3,9 @@ using Semel.Protocol.Identity;
 namespace Semel.ChunkServer.Replicas;
 
 /// <summary>
-/// Says when a replica should write down what it holds: when it has been at rest for a while, or is used, but so little that it can be done in between. Each chunk has a delay of
-/// its own, so that thousands that come to rest together do not write together. Owned by the replica's loop; only <paramref name="due"/> runs beside it.
+/// Says when a replica should write down what it holds: when it has been at rest for a while, or is used, but so little that it can be done
+/// in between. Each chunk has a delay of its own, so that thousands that come to rest together do not write together. Owned by the
+/// replica's loop; only <paramref name="due"/> runs beside it.
 /// <code>
 /// Nothing to write --Changed--> Waiting --due, IsTime--> Written or Later
 ///                                  +------due, too soon: Waiting--------+

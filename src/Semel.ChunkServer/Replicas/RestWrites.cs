@@ -1,7 +1,8 @@
 namespace Semel.ChunkServer.Replicas;
 
 /// <summary>
-/// How many replicas of a server may write their metadata down at the same time because they came to rest: nobody waits for it, and appends to other chunks use the disk. Thread-safe.
+/// How many replicas of a server may write their metadata down at the same time because they came to rest: nobody waits for it, and appends
+/// to other chunks use the disk. Thread-safe.
 /// </summary>
 internal sealed class RestWrites
 {

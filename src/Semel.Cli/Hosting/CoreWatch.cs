@@ -4,8 +4,8 @@ using Semel.Cli.Terminal;
 namespace Semel.Cli.Hosting;
 
 /// <summary>
-/// Watches the cores of this process's roles. One that ends before it was told to ends the process: whoever supervises it starts it again, and until then
-/// nobody takes it for one that works.
+/// Watches the cores of this process's roles. One that ends before it was told to ends the process: whoever supervises it starts it again,
+/// and until then nobody takes it for one that works.
 /// </summary>
 internal sealed class CoreWatch(TimeProvider time, ILogger logger, CancellationToken stop)
 {

@@ -22,7 +22,8 @@ internal interface IProcessStatus
 }
 
 /// <summary>
-/// HTTP for operators: <c>/healthz</c> (the process and every role in it live), <c>/readyz</c> (it can do its work), <c>/metrics</c> (Prometheus text),
+/// HTTP for operators: <c>/healthz</c> (the process and every role in it live), <c>/readyz</c> (it can do its work), <c>/metrics</c>
+/// (Prometheus text),
 /// <c>/api/v1/status</c> (JSON), <c>/</c> (a page). Reads only; no file data.
 /// </summary>
 internal sealed class HttpEndpoint : IAsyncDisposable

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Semel.Cli.Verification;
 
 /// <summary>
-/// What a cluster gives away once: ids of files, handles of chunks, ids of writers. Files that are audited with the same ledger are compared with each other; it
-/// holds some 40 bytes for each chunk and each writer.
+/// What a cluster gives away once: ids of files, handles of chunks, ids of writers. Files that are audited with the same ledger are
+/// compared with each other; it holds some 40 bytes for each chunk and each writer.
 /// </summary>
 internal sealed class ClusterLedger
 {

@@ -6,9 +6,9 @@ using Semel.Protocol.Wires;
 namespace Semel.Cli.Verification;
 
 /// <summary>
-/// Looks at copies of a chunk that the file does not rest on: on servers that are no members (any more), or longer than the chunk. Such a copy may be
-/// the one witness of a loss. What it proves is what was committed when its frames were sequenced: each frame says how far, and a watermark is never too high. The rest of it
-/// may be frames that were never acknowledged, and proves nothing.
+/// Looks at copies of a chunk that the file does not rest on: on servers that are no members (any more), or longer than the chunk. Such a
+/// copy may be the one witness of a loss. What it proves is what was committed when its frames were sequenced: each frame says how far, and
+/// a watermark is never too high. The rest of it may be frames that were never acknowledged, and proves nothing.
 /// </summary>
 internal sealed class CopyJudge(IWire wire, ChunkMap map, ReplicaReader reader)
 {
@@ -60,13 +60,18 @@ internal sealed class CopyJudge(IWire wire, ChunkMap map, ReplicaReader reader)
         return Of(chunk, FindingKind.Divergent, copy, $"{whose} has other bytes than {good.Address} within the {common} that were committed. Keep this copy");
     }
 
-    /// <summary>What a member says of its replica against what the master says of the chunk. Null: they agree, or it does not answer.</summary>
+    /// <summary>
+    /// What a member says of its replica against what the master says of the chunk. Null: they agree, or it does not answer.
+    /// </summary>
     public async Task<Finding?> CompareIdentityAsync(ulong fileId, ChunkLocation chunk, ServerAddress member, CancellationToken cancellation) =>
         await HeldCopies.OneAsync(wire, member, chunk.Handle, cancellation) is { } copy && (copy.FileId, copy.Index) != (fileId, chunk.Index)
             ? Of(chunk, FindingKind.Corrupt, copy, $"the replica is of chunk {copy.Index} of the file with id {copy.FileId}; the master has it as chunk {chunk.Index} of the one with id {fileId}")
             : null;
 
-    /// <summary>A copy with frames that says it is of a chunk of this file, and is none that the master named. Null: it is one by now, or it is gone.</summary>
+    /// <summary>
+    /// A copy with frames that says it is of a chunk of this file, and is none that the master named. Null: it is one by now, or it is
+    /// gone.
+    /// </summary>
     public async Task<Finding?> JudgeUnknownAsync(string path, HeldCopy copy, CancellationToken cancellation)
     {
         string there = "it has no chunk at that place";

@@ -11,7 +11,8 @@ internal delegate void FileFrameHandler(ulong chunk, in FrameHeader frame, ReadO
 
 /// <summary>
 /// Reads every replica of every chunk of a file from its server directly and compares them. Trusts the master only for where the replicas are, and the servers
-/// for nothing but their bytes. Memory hardly grows with the file: two numbers per writer, one block of one replica at a time, a line per replica.
+/// for nothing but their bytes. Memory hardly grows with the file: two numbers per writer, one block of one replica at a time, a line per
+/// replica.
 /// <list type="number">
 /// <item>Ask the master where the chunk is; for an open chunk, ask its active primary how far it is committed.</item>
 /// <item>Compare the base of each replica with what the chunks before it came to.</item>
@@ -138,7 +139,8 @@ internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
             int read = chunk.Members.Count - unread;
             if (unread > 0 && chunk.Members.Count - findings.Count >= wanted)
             {
-                // As many as the file should have were read: the others are of servers that are gone, and that the master still has in its log.
+                // As many as the file should have were read: the others are of servers that are gone, and that the master still has in its
+                // log.
                 findings.RemoveAll(f => f is { Kind: FindingKind.Unread, Server: not null });
                 unread = 0;
             }
@@ -177,8 +179,8 @@ internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
     }
 
     /// <summary>
-    /// Asked after the frames were read: the master gives an id or an epoch away before anybody uses it. It knows no names of writers that were retired, and
-    /// frames have no names, so whether an id stands for the same name as ever cannot be seen.
+    /// Asked after the frames were read: the master gives an id or an epoch away before anybody uses it. It knows no names of writers that
+    /// were retired, and frames have no names, so whether an id stands for the same name as ever cannot be seen.
     /// </summary>
     private async Task CompareWritersAsync(string path, ChunkLocation chunk, CancellationToken cancellation)
     {

@@ -8,8 +8,9 @@ using Semel.Protocol.Messages;
 namespace Semel.Client.Appending;
 
 /// <summary>
-/// What the file has of a writer's last batches, for comparing with what the writer's next incarnation repeats. The primary said where they are when it took the
-/// writer in; they are read from the file, from whichever replica serves, when somebody repeats one of their records and not before.
+/// What the file has of a writer's last batches, for comparing with what the writer's next incarnation repeats. The primary said where they
+/// are when it took the writer in; they are read from the file, from whichever replica serves, when somebody repeats one of their records
+/// and not before.
 /// </summary>
 internal sealed class RememberedRecords : IAsyncDisposable
 {
@@ -50,14 +51,18 @@ internal sealed class RememberedRecords : IAsyncDisposable
     /// <summary>The first sequence that can be compared; one more than <see cref="LastSequence"/>: none.</summary>
     public ulong ComparableFrom { get; }
 
-    /// <summary>The record of a sequence from <see cref="ComparableFrom"/> to <see cref="LastSequence"/>, once it has been read; null: it cannot be read now.</summary>
+    /// <summary>
+    /// The record of a sequence from <see cref="ComparableFrom"/> to <see cref="LastSequence"/>, once it has been read; null: it cannot be
+    /// read now.
+    /// </summary>
     public async Task<SemelRecord?> ReadAsync(ulong sequence)
     {
         int index = Array.FindIndex(_batches, b => sequence <= b.LastSequence);
         var batch = _batches[index];
         var records = await batch.Content!.Value;
 
-        // A source is repeated in order: what lies two batches back is not held in memory any longer, and read again if it is wanted after all.
+        // A source is repeated in order: what lies two batches back is not held in memory any longer, and read again if it is wanted after
+        // all.
         if (index >= 2 && _batches[index - 2] is { Content.IsValueCreated: true, Content.Value.IsCompleted: true } passed)
             passed.Content = ContentOf(passed);
         return records?[(int)(sequence - batch.Place.FirstSequence)];

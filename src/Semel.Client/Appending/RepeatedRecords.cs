@@ -4,8 +4,9 @@ using Semel.Protocol.Identity;
 namespace Semel.Client.Appending;
 
 /// <summary>
-/// Answers what is repeated of the writer's earlier incarnations: it is in the file, and either has the same bytes there, or was not compared, or the writer ends.
-/// While something is compared nothing new is taken, so that a wrong source is found out before anything of it is appended.
+/// Answers what is repeated of the writer's earlier incarnations: it is in the file, and either has the same bytes there, or was not
+/// compared, or the writer ends. While something is compared nothing new is taken, so that a wrong source is found out before anything of
+/// it is appended.
 /// </summary>
 internal sealed class RepeatedRecords(ClientParts parts, AppendPipeline pipeline, AppendIdentity identity, string path, RememberedRecords remembered, WriterOptions options)
     : IAsyncDisposable

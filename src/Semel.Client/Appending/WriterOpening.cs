@@ -48,10 +48,12 @@ internal sealed class WriterOpening(ClientParts parts)
             {
                 if (!options.StartAnew || writer.LastSequence == 0)
                     return writer;
-                // It is fenced now, with what it left in doubt settled: nothing comes to its records any more. The name goes to a writer that never was.
+                // It is fenced now, with what it left in doubt settled: nothing comes to its records any more. The name goes to a writer
+                // that never was.
                 await writer.DisposeAsync();
             }
-            // Or the file has forgotten the writer since, and the master says so; or it never appended, and others with higher ids came and went meanwhile.
+            // Or the file has forgotten the writer since, and the master says so; or it never appended, and others with higher ids came and
+            // went meanwhile.
             request.InsteadOf = registered.Writer;
         }
     }

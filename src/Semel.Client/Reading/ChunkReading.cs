@@ -18,7 +18,8 @@ internal sealed record SourceFile(string Path, ulong FileId, uint ChunkCapacity)
 /// <summary>
 /// Reads one chunk from an offset on, block by block, from whichever replica serves. An open chunk is read from its primary first, a sealed one from any.
 /// The end of the file is believed only from the primary that the master names, when it is settled: it knows of every record that was acknowledged before the
-/// master was asked; and from the master, when it says where a chunk ends that waits for its members. When the primary fails the reader tells the master, who finds another.
+/// master was asked; and from the master, when it says where a chunk ends that waits for its members. When the primary fails the reader
+/// tells the master, who finds another.
 /// </summary>
 internal sealed class ChunkReading
 {
@@ -50,7 +51,9 @@ internal sealed class ChunkReading
         public string Last;
     }
 
-    /// <param name="from">Where the reading begins, as its caller gave it; only its place in the chunk counts when it is of this one.</param>
+    /// <param name="from">
+    /// Where the reading begins, as its caller gave it; only its place in the chunk counts when it is of this one.
+    /// </param>
     public ChunkReading(ClientParts parts, SourceFile file, ChunkLocation location, RecordPosition from, bool follow)
     {
         uint offset = from.ChunkIndex == location.Index ? from.FrameOffset : 0;

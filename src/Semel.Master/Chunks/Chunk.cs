@@ -42,7 +42,9 @@ internal sealed class Chunk
     /// <summary>Where the SEAL frame ends; 0 while the chunk is open.</summary>
     public uint SealedLength { get; private set; }
 
-    /// <summary>Ballot of the SEAL frame: with the length it tells whether a log is the chunk's. 0: open, or sealed by an older version of Semel.</summary>
+    /// <summary>
+    /// Ballot of the SEAL frame: with the length it tells whether a log is the chunk's. 0: open, or sealed by an older version of Semel.
+    /// </summary>
     public ulong SealBallot { get; private set; }
 
     public bool IsSealed => SealedLength > 0;

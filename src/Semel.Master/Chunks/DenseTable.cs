@@ -3,8 +3,8 @@ using Semel.Master.Identity;
 namespace Semel.Master.Chunks;
 
 /// <summary>
-/// Finds things by ids that are given out in order within each epoch (<see cref="IdRange"/>) and seldom taken back: 8 bytes for each, a run of pages for each epoch that gave any, and a page
-/// whose things are all gone costs nothing.
+/// Finds things by ids that are given out in order within each epoch (<see cref="IdRange"/>) and seldom taken back: 8 bytes for each, a run
+/// of pages for each epoch that gave any, and a page whose things are all gone costs nothing.
 /// </summary>
 internal sealed class DenseTable<T> where T : class
 {

@@ -4,7 +4,10 @@ using Semel.Protocol.Identity;
 
 namespace Semel.Master.Chunks;
 
-/// <summary>Gives handles away, each once for ever: they carry the epoch (<see cref="IdRange"/>), so a master that starts goes on behind all that were ever given.</summary>
+/// <summary>
+/// Gives handles away, each once for ever: they carry the epoch (<see cref="IdRange"/>), so a master that starts goes on behind all that
+/// were ever given.
+/// </summary>
 internal sealed class HandleAllocator(MasterServices services)
 {
     private ulong _next;

@@ -50,8 +50,8 @@ internal sealed class Sealing(
     }
 
     /// <summary>
-    /// Asks for the end of open chunks that lack members, where another server can take a copy, or be a member of the file's next chunk; those with the fewest members first. Nobody need write the
-    /// file for that.
+    /// Asks for the end of open chunks that lack members, where another server can take a copy, or be a member of the file's next chunk;
+    /// those with the fewest members first. Nobody need write the file for that.
     /// </summary>
     /// <param name="serverCameBack">Now rather than after the usual pause.</param>
     public void EndShortChunks(bool serverCameBack)

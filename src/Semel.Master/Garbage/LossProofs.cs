@@ -10,8 +10,9 @@ using Semel.Protocol.Wires;
 namespace Semel.Master.Garbage;
 
 /// <summary>
-/// Replicas that prove a loss: they know more bytes to be committed than their chunk has. Whatever the cause (an operator who decided, a disk that lied, a bug), records that were
-/// acknowledged are missing from the file, and this replica may be all that is left of them. It is logged, and kept for ever.
+/// Replicas that prove a loss: they know more bytes to be committed than their chunk has. Whatever the cause (an operator who decided, a
+/// disk that lied, a bug), records that were acknowledged are missing from the file, and this replica may be all that is left of them. It
+/// is logged, and kept for ever.
 /// </summary>
 internal sealed class LossProofs(MasterServices services, ServerRegistry servers)
 {
@@ -33,7 +34,10 @@ internal sealed class LossProofs(MasterServices services, ServerRegistry servers
         services.Logger.LossProven(chunk.Handle, chunk.File.Path, server, servers.Get(server).Address, committed);
     }
 
-    /// <summary>A former member of an open chunk reported. Each current member must have all that it knows to be committed, or has it in its log at least.</summary>
+    /// <summary>
+    /// A former member of an open chunk reported. Each current member must have all that it knows to be committed, or has it in its log at
+    /// least.
+    /// </summary>
     public void Compare(Chunk chunk, ServerId server, uint committed)
     {
         if (committed > 0 && !Has(chunk.Handle, server))

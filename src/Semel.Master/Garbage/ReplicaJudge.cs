@@ -28,10 +28,15 @@ internal enum ReplicaVerdict
     /// <summary>The chunk was made without this replica; it never took part in anything.</summary>
     NeverUsed = 8,
 
-    /// <summary>It knows more bytes to be committed than its sealed chunk has: the file lacks acknowledged records, and this replica may have them.</summary>
+    /// <summary>
+    /// It knows more bytes to be committed than its sealed chunk has: the file lacks acknowledged records, and this replica may have them.
+    /// </summary>
     ProvesLoss = 10,
 
-    /// <summary>The log never had such a chunk, and yet it was in use, or its epoch was not this log's. Nothing may be concluded from that but that the master has forgotten something.</summary>
+    /// <summary>
+    /// The log never had such a chunk, and yet it was in use, or its epoch was not this log's. Nothing may be concluded from that but that
+    /// the master has forgotten something.
+    /// </summary>
     FromTheFuture = 7,
 
     /// <summary>Somebody else's: the chunk of this handle was made in another making. Kept, and never used.</summary>
@@ -44,7 +49,10 @@ internal static class ReplicaJudge
     /// <param name="chunk">Null: the master has no such chunk.</param>
     /// <param name="isBeingMade">Its chunk may come to be.</param>
     /// <param name="wasAdded">The log once had the chunk: there is none now because its file was deleted.</param>
-    /// <param name="mayBeLeftover">The handle was given away by this log, and only a chunk that is logged is ever used: an unused replica is left over from a making that failed.</param>
+    /// <param name="mayBeLeftover">
+    /// The handle was given away by this log, and only a chunk that is logged is ever used: an unused replica is left over from a making
+    /// that failed.
+    /// </param>
     /// <param name="server">Who reports.</param>
     /// <param name="report">What it says of its replica.</param>
     public static ReplicaVerdict Judge(Chunk? chunk, bool isBeingMade, bool wasAdded, bool mayBeLeftover, ServerId server, ChunkReport report)
@@ -73,7 +81,8 @@ internal static class ReplicaJudge
         // It has forgotten what it voted for, and there is no primary any more that would show it.
         if (isMember && report.Suspect && report.Tail < chunk.SealedLength)
             return ReplicaVerdict.Lost;
-        // The report may be older than the SEAL; a member voted for all of the chunk. A former one may have been left out after it held the last frame.
+        // The report may be older than the SEAL; a member voted for all of the chunk. A former one may have been left out after it held the
+        // last frame.
         return isMember || EndsAsTheChunk(chunk, report) ? ReplicaVerdict.Unconfirmed : ReplicaVerdict.Outdated;
     }
 

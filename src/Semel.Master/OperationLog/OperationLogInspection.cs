@@ -9,8 +9,8 @@ using Semel.Storage.Journals;
 namespace Semel.Master.OperationLog;
 
 /// <summary>
-/// The operation log of a master that does not run, for its operator: how far it verifies and follows from itself, what is wrong, and what can be done. Holds the data directory
-/// until it is disposed.
+/// The operation log of a master that does not run, for its operator: how far it verifies and follows from itself, what is wrong, and what
+/// can be done. Holds the data directory until it is disposed.
 /// </summary>
 public sealed class OperationLogInspection : IDisposable
 {

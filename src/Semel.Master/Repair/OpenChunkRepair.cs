@@ -6,10 +6,14 @@ using Semel.Protocol.Identity;
 namespace Semel.Master.Repair;
 
 /// <summary>
-/// An open chunk whose file nobody writes must not wait for a writer to notice that its members die one after the other: a small file is its open chunk. When a member has been away for the grace of
-/// repair and another server can take a copy, a view change leaves the member out; the chunk is then ended, and copied as any sealed chunk is.
+/// An open chunk whose file nobody writes must not wait for a writer to notice that its members die one after the other: a small file is
+/// its open chunk. When a member has been away for the grace of repair and another server can take a copy, a view change leaves the member
+/// out; the chunk is then ended, and copied as any sealed chunk is.
 /// </summary>
-/// <remarks>It looks at the sets of members that open chunks share, not at chunks: while all servers are alive it costs nothing, however many chunks there are.</remarks>
+/// <remarks>
+/// It looks at the sets of members that open chunks share, not at chunks: while all servers are alive it costs nothing, however many chunks
+/// there are.
+/// </remarks>
 internal sealed class OpenChunkRepair(MasterServices services, ServerRegistry servers, Placement placement, ViewChanges views)
 {
     private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(10);
@@ -61,7 +65,9 @@ internal sealed class OpenChunkRepair(MasterServices services, ServerRegistry se
 
     private bool IsAway(KnownServer server) => !server.IsAlive && services.Since(server.HeardAt) >= services.Options.DeadAfter + services.Options.RepairGrace;
 
-    /// <summary>Without another server to take a copy nothing is gained. One that waits for its members is tried again by those who wait.</summary>
+    /// <summary>
+    /// Without another server to take a copy nothing is gained. One that waits for its members is tried again by those who wait.
+    /// </summary>
     private bool IsDue(Chunk chunk) => !views.IsRunning(chunk) && !views.IsPutAside(chunk)
         && (!_attempts.TryGetValue(chunk.Handle.Value, out var attempt) || services.Now >= attempt.NotBefore)
         && placement.SparesFor(chunk.Members, chunk.File.Settings.ChunkCapacity) > 0;

@@ -139,8 +139,9 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
     }
 
     /// <summary>
-    /// What an outdated replica holds may be all that is left of some records: it goes only when the chunk has all the good replicas that its file wants, on servers that are alive, and only if it
-    /// knows no more bytes to be committed than the chunk has. Where there is no other server, the copy takes its place.
+    /// What an outdated replica holds may be all that is left of some records: it goes only when the chunk has all the good replicas that
+    /// its file wants, on servers that are alive, and only if it knows no more bytes to be committed than the chunk has. Where there is no
+    /// other server, the copy takes its place.
     /// </summary>
     private void DropOutdated()
     {

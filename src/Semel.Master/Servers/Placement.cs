@@ -4,8 +4,9 @@ using Semel.Protocol.Identity;
 namespace Semel.Master.Servers;
 
 /// <summary>
-/// Chooses servers for replicas. Better first: those that nobody accused of late and that could make the replicas they were asked for, then those that are wanted (they have the file's writer table already),
-/// then those with more free space (in steps of a twentieth of the capacity, so that all new chunks do not go to one server), then those with fewer leases, then chance.
+/// Chooses servers for replicas. Better first: those that nobody accused of late and that could make the replicas they were asked for, then
+/// those that are wanted (they have the file's writer table already), then those with more free space (in steps of a twentieth of the
+/// capacity, so that all new chunks do not go to one server), then those with fewer leases, then chance.
 /// </summary>
 internal sealed class Placement(MasterServices services, ServerRegistry servers)
 {

@@ -52,7 +52,9 @@ internal sealed class ServerRegistry
     public bool IsDead(ServerId id) => !_servers.TryGetValue(id, out var server) || server.Presence == ServerPresence.Dead
         || (server.Presence == ServerPresence.Absent && _services.Since(_startedAt) > _services.Options.DeadAfter);
 
-    /// <summary>When it was last heard of: a heartbeat, a registration, an answer. Not before the master's start, which knows of nothing before it.</summary>
+    /// <summary>
+    /// When it was last heard of: a heartbeat, a registration, an answer. Not before the master's start, which knows of nothing before it.
+    /// </summary>
     public long LastSignOf(ServerId id) => Math.Max(Get(id).HeardAt, Get(id).AnsweredAt);
 
     public void SetPresence(KnownServer server, ServerPresence presence)

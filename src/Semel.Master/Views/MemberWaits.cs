@@ -5,12 +5,14 @@ using Semel.Protocol.Identity;
 namespace Semel.Master.Views;
 
 /// <summary>
-/// For how long an open chunk waits for a member before it goes on with fewer than its floor. A chunk that shrinks to the first server that is up hangs on one disk, while the others may be a
-/// minute behind with everything that was acknowledged: only long silence shows that they will not come.
+/// For how long an open chunk waits for a member before it goes on with fewer than its floor. A chunk that shrinks to the first server that
+/// is up hangs on one disk, while the others may be a minute behind with everything that was acknowledged: only long silence shows that
+/// they will not come.
 /// </summary>
 /// <remarks>
-/// Counted from the later of the master's start and the member's last sign of life; of a member that is alive, and does not do what it is asked, from its first refusal since it registered; of
-/// one that answers the master, and not the primary, from the first of its accusations. Nothing of it is logged: a master that starts anew counts anew.
+/// Counted from the later of the master's start and the member's last sign of life; of a member that is alive, and does not do what it is
+/// asked, from its first refusal since it registered; of one that answers the master, and not the primary, from the first of its
+/// accusations. Nothing of it is logged: a master that starts anew counts anew.
 /// </remarks>
 internal sealed class MemberWaits(MasterServices services, ServerRegistry servers)
 {
@@ -42,7 +44,9 @@ internal sealed class MemberWaits(MasterServices services, ServerRegistry server
         }
     }
 
-    /// <summary>Before the next view change of a chunk whose members cannot work together: there would be hundreds in the same minute.</summary>
+    /// <summary>
+    /// Before the next view change of a chunk whose members cannot work together: there would be hundreds in the same minute.
+    /// </summary>
     public TimeSpan PauseBefore(ViewChange change)
     {
         int inclusions = change.Accused.Select(m => _accusations.TryGetValue((change.Chunk.Handle.Value, m), out var a) ? a.Inclusions : 0).DefaultIfEmpty().Max();

@@ -9,8 +9,9 @@ using Semel.Protocol.Wires;
 namespace Semel.Master.Views;
 
 /// <summary>
-/// A chunk that cannot go on by itself, because what is left of it may lack acknowledged records, waits for its operator. He is shown every copy that there is, and may decide for one: the chunk
-/// then goes on with that one alone, is ended at once, and is copied. What only others hold is given up, and kept where it is (<see cref="Garbage.LossProofs"/>).
+/// A chunk that cannot go on by itself, because what is left of it may lack acknowledged records, waits for its operator. He is shown every
+/// copy that there is, and may decide for one: the chunk then goes on with that one alone, is ended at once, and is copied. What only
+/// others hold is given up, and kept where it is (<see cref="Garbage.LossProofs"/>).
 /// </summary>
 internal sealed class OperatorRecovery(MasterServices services, ServerRegistry servers, ViewChanges views)
 {
@@ -39,8 +40,8 @@ internal sealed class OperatorRecovery(MasterServices services, ServerRegistry s
     }
 
     /// <summary>
-    /// 1: only an open chunk that does not go on by itself. 2: only the configuration that the operator has looked at. 3: the decision is logged, and its primary told
-    /// (<see cref="ViewChanges.DecideAsync"/>). 4: the chunk has ended.
+    /// 1: only an open chunk that does not go on by itself. 2: only the configuration that the operator has looked at. 3: the decision is
+    /// logged, and its primary told (<see cref="ViewChanges.DecideAsync"/>). 4: the chunk has ended.
     /// </summary>
     public async Task<RecoverChunkReply> RecoverAsync(RecoverChunkRequest request, long arrivedAt, TimeSpan timeLeft)
     {

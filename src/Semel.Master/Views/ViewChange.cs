@@ -31,7 +31,10 @@ internal sealed class ViewChange(Chunk chunk)
     /// <summary>Answers OK to the promise of <see cref="Version"/>.</summary>
     public SortedDictionary<ServerId, PromiseReply> Answers { get; set; } = [];
 
-    /// <summary>Incarnations (as the master knew them) whose answers those are: a server that was started anew may have lost what the one before promised with.</summary>
+    /// <summary>
+    /// Incarnations (as the master knew them) whose answers those are: a server that was started anew may have lost what the one before
+    /// promised with.
+    /// </summary>
     public SortedDictionary<ServerId, ulong> Incarnations { get; } = [];
 
     /// <summary>Since when members that were asked did not answer OK.</summary>
@@ -65,7 +68,9 @@ internal sealed class ViewChange(Chunk chunk)
         AvoidPrimary = false;
     }
 
-    /// <summary>A promise does not get old; what a member said of its replica does when it went away or was started anew since. It is asked again.</summary>
+    /// <summary>
+    /// A promise does not get old; what a member said of its replica does when it went away or was started anew since. It is asked again.
+    /// </summary>
     public void DropOldAnswers(ServerRegistry servers)
     {
         foreach (var member in Answers.Keys.Where(m => servers.IsDead(m) || Incarnations[m] != servers.Get(m).Incarnation).ToList())
@@ -73,7 +78,9 @@ internal sealed class ViewChange(Chunk chunk)
     }
 }
 
-/// <summary>The chunk shall go on with this server's copy alone. Ends with null when that is so, else with the reason why it is not.</summary>
+/// <summary>
+/// The chunk shall go on with this server's copy alone. Ends with null when that is so, else with the reason why it is not.
+/// </summary>
 internal sealed class OperatorChoice(ServerId server)
 {
     public ServerId Server => server;

@@ -8,13 +8,14 @@ namespace Semel.Master.Views;
 internal sealed record ViewDecision(ServerSet Members, ServerId Primary)
 {
     /// <summary>
-    /// Decides from what the members answered to the promise of one version; null: nobody usable has answered, or too few, and others may still come.
+    /// Decides from what the members answered to the promise of one version; null: nobody usable has answered, or too few, and others may
+    /// still come.
     /// </summary>
     /// <remarks>
     /// Every member of the configuration before holds everything that was ever decided, so any one of those that answered can be primary and any selection of
     /// them is safe; except those that may have forgotten (suspect) or lost (damaged) what they voted for. Those are left out, and so are members that the primary
-    /// accused, unless nothing else remains. A configuration below the floor is for members that have definitely lost what they held, and for long silence; rather than that it takes in again
-    /// those that were accused.
+    /// accused, unless nothing else remains. A configuration below the floor is for members that have definitely lost what they held, and
+    /// for long silence; rather than that it takes in again those that were accused.
     /// </remarks>
     /// <param name="members">Of the last logged configuration.</param>
     /// <param name="oldPrimary">Its primary.</param>

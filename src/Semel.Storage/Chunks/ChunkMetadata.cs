@@ -14,8 +14,8 @@ public sealed record ChunkDescription(ChunkHandle Handle, FileId File, ulong Ind
 
 /// <summary>
 /// What a replica must remember besides its frames, in a slot of 128 bytes. The file <c>HANDLE.meta</c> has two slots, at 0 and at
-/// <see cref="SlotStride"/>; a write goes to the one that does not hold the newest valid copy, so that a torn write loses nothing. When a replica has come to rest, both slots
-/// say the same, so that a rotten one loses nothing either.
+/// <see cref="SlotStride"/>; a write goes to the one that does not hold the newest valid copy, so that a torn write loses nothing. When a
+/// replica has come to rest, both slots say the same, so that a rotten one loses nothing either.
 /// <code>
 /// off size
 ///   0    4  CRC32C of bytes 4..127
@@ -49,7 +49,8 @@ public sealed record ChunkMetadata(
     private const int BootIdBytes = 36;
 
     /// <summary>
-    /// Frames below it were flushed before this was written, committed or not. Should they not be there any more, the disk has lost them: no torn write looks like that. 0: not known.
+    /// Frames below it were flushed before this was written, committed or not. Should they not be there any more, the disk has lost them:
+    /// no torn write looks like that. 0: not known.
     /// </summary>
     public uint Durable { get; init; }
 

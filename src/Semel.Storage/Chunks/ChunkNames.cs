@@ -4,7 +4,9 @@ using Semel.Storage.Disks;
 
 namespace Semel.Storage.Chunks;
 
-/// <summary>Where the files of a replica are: <c>chunks/aa/HANDLE.chunk</c> and so on, <c>aa</c> being the last two digits of the handle.</summary>
+/// <summary>
+/// Where the files of a replica are: <c>chunks/aa/HANDLE.chunk</c> and so on, <c>aa</c> being the last two digits of the handle.
+/// </summary>
 internal static class ChunkNames
 {
     public const string Root = "chunks";

@@ -5,8 +5,8 @@ using Semel.Storage.Disks;
 namespace Semel.Storage.Chunks;
 
 /// <summary>
-/// The directory <c>quarantine/</c> of a data directory: what lay in a replica's place and is none. It is kept for people, and its place is free for a repair. Nothing here is ever
-/// read again or deleted by Semel.
+/// The directory <c>quarantine/</c> of a data directory: what lay in a replica's place and is none. It is kept for people, and its place is
+/// free for a repair. Nothing here is ever read again or deleted by Semel.
 /// </summary>
 public static class Quarantine
 {
@@ -16,7 +16,8 @@ public static class Quarantine
     public static int Count(IDisk disk) => Names(disk).Count();
 
     /// <summary>
-    /// Moves whatever has a name of the replica, whatever it is, to <c>quarantine/HANDLE.N.chunk</c> and so on; durable on return. The number is one that nothing there has yet.
+    /// Moves whatever has a name of the replica, whatever it is, to <c>quarantine/HANDLE.N.chunk</c> and so on; durable on return. The
+    /// number is one that nothing there has yet.
     /// </summary>
     /// <returns>The new names; empty: nothing was there.</returns>
     /// <exception cref="IOException">It cannot be moved. Some of it may have been.</exception>

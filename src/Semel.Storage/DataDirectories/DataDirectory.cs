@@ -95,7 +95,9 @@ public sealed class DataDirectory : IDisposable
     /// <summary>The master that a chunk server accepted last.</summary>
     public KnownMaster Master => _master.Known;
 
-    /// <summary>Remembers the master; durable on return. An epoch never goes back, and of one epoch there is one master. One call at a time.</summary>
+    /// <summary>
+    /// Remembers the master; durable on return. An epoch never goes back, and of one epoch there is one master. One call at a time.
+    /// </summary>
     /// <exception cref="IOException">The disk failed; the old one or the new one is remembered.</exception>
     public async ValueTask SetMasterAsync(KnownMaster master)
     {

@@ -1,12 +1,14 @@
 using System.Buffers.Binary;
-using Semel.Protocol.Checksums;
 using Semel.Storage.Disks;
 
 namespace Semel.Storage.DataDirectories;
 
 /// <summary>The master that a chunk server serves: the one that it accepted last, and how far that one had told it to be.</summary>
 /// <param name="Epoch">Of the master; 0: none was ever accepted.</param>
-/// <param name="Nonce">Drawn by the master when it began the epoch. Two masters on copies of one directory begin the same epoch, with different ones. 0: an older master, which has none.</param>
+/// <param name="Nonce">
+/// Drawn by the master when it began the epoch. Two masters on copies of one directory begin the same epoch, with different ones. 0: an
+/// older master, which has none.
+/// </param>
 /// <param name="Position">So many entries of its operation log were durable.</param>
 public sealed record KnownMaster(ulong Epoch, ulong Nonce, ulong Position)
 {
@@ -16,8 +18,7 @@ public sealed record KnownMaster(ulong Epoch, ulong Nonce, ulong Position)
 }
 
 /// <summary>
-/// The <see cref="KnownMaster"/> of a chunk server, in the file <c>master</c>. It has two slots of 40 bytes, at 0 and at <see cref="SlotStride"/>; a write goes to the slot that does not hold the
-/// newest valid one, so that a torn write loses nothing. The file never grows: writing needs no space.
+/// The <see cref="KnownMaster"/> of a chunk server, in the file <c>master</c>. It has two slots of 40 bytes (<see cref="NumberedSlots"/>).
 /// <code>
 /// off size
 ///   0    4  CRC32C of bytes 4..39
@@ -32,9 +33,10 @@ public sealed record KnownMaster(ulong Epoch, ulong Nonce, ulong Position)
 internal sealed class MasterFile
 {
     public const string Name = "master";
-    public const int SlotSize = 40;
-    public const int SlotStride = 512;
-    private const uint Magic = 0x31414D53;
+    public const int SlotSize = NumberedSlots.HeaderSize + ContentSize;
+    public const int SlotStride = NumberedSlots.Stride;
+    private const int ContentSize = 24;
+    private static readonly NumberedSlots Slots = new(Name, magic: 0x31414D53, ContentSize);
 
     private readonly IDisk _disk;
     private ulong _number;
@@ -44,7 +46,9 @@ internal sealed class MasterFile
     /// <summary>Durable.</summary>
     public KnownMaster Known { get; private set; }
 
-    /// <summary>Reads the file; what it says is durable on return: after a crash of the process the newest slot may be in the page cache only.</summary>
+    /// <summary>
+    /// Reads the file; what it says is durable on return: after a crash of the process the newest slot may be in the page cache only.
+    /// </summary>
     /// <exception cref="IOException">The disk failed.</exception>
     public static async ValueTask<MasterFile> OpenAsync(IDisk disk)
     {
@@ -65,16 +69,12 @@ internal sealed class MasterFile
     /// <summary>The newest valid slot; false: there is none.</summary>
     public static bool TryRead(IDisk disk, out ulong number, out KnownMaster known)
     {
-        (number, known) = (0, KnownMaster.None);
-        if (!disk.FileExists(Name))
-            return false;
-        using var file = disk.Open(Name, create: false);
-        Span<byte> slot = stackalloc byte[SlotSize];
-        for (int i = 0; i < 2; i++)
-        {
-            if (file.Read(i * SlotStride, slot) == SlotSize && TryReadSlot(slot, out ulong n, out var k) && n > number)
-                (number, known) = (n, k);
-        }
+        Span<byte> content = stackalloc byte[ContentSize];
+        number = Slots.Read(disk, content);
+        known = number == 0 ? KnownMaster.None : new KnownMaster(
+            BinaryPrimitives.ReadUInt64LittleEndian(content),
+            BinaryPrimitives.ReadUInt64LittleEndian(content[8..]),
+            BinaryPrimitives.ReadUInt64LittleEndian(content[16..]));
         return number > 0;
     }
 
@@ -89,35 +89,13 @@ internal sealed class MasterFile
             await WriteSlotAsync(known);
     }
 
-    private static bool TryReadSlot(ReadOnlySpan<byte> slot, out ulong number, out KnownMaster known)
-    {
-        (number, known) = (0, KnownMaster.None);
-        if (BinaryPrimitives.ReadUInt32LittleEndian(slot[4..]) != Magic || BinaryPrimitives.ReadUInt32LittleEndian(slot) != Crc32C.Compute(slot[4..SlotSize]))
-            return false;
-        number = BinaryPrimitives.ReadUInt64LittleEndian(slot[8..]);
-        known = new KnownMaster(
-            BinaryPrimitives.ReadUInt64LittleEndian(slot[16..]), BinaryPrimitives.ReadUInt64LittleEndian(slot[24..]), BinaryPrimitives.ReadUInt64LittleEndian(slot[32..]));
-        return true;
-    }
-
     private async ValueTask WriteSlotAsync(KnownMaster known)
     {
-        ulong number = _number + 1;
-        bool isNew = !_disk.FileExists(Name);
-        using var file = _disk.Open(Name, create: isNew);
-        if (file.Length < SlotStride + SlotSize)
-            file.Write(0, new byte[SlotStride + SlotSize]);     // both slots, so that no later write needs space
-        var slot = new byte[SlotSize];
-        BinaryPrimitives.WriteUInt32LittleEndian(slot.AsSpan(4), Magic);
-        BinaryPrimitives.WriteUInt64LittleEndian(slot.AsSpan(8), number);
-        BinaryPrimitives.WriteUInt64LittleEndian(slot.AsSpan(16), known.Epoch);
-        BinaryPrimitives.WriteUInt64LittleEndian(slot.AsSpan(24), known.Nonce);
-        BinaryPrimitives.WriteUInt64LittleEndian(slot.AsSpan(32), known.Position);
-        BinaryPrimitives.WriteUInt32LittleEndian(slot, Crc32C.Compute(slot.AsSpan(4)));
-        file.Write((long)(number % 2) * SlotStride, slot);
-        await file.FlushAsync();
-        if (isNew)
-            await _disk.FlushDirectoryAsync("");
-        _number = number;
+        var content = new byte[ContentSize];
+        BinaryPrimitives.WriteUInt64LittleEndian(content, known.Epoch);
+        BinaryPrimitives.WriteUInt64LittleEndian(content.AsSpan(8), known.Nonce);
+        BinaryPrimitives.WriteUInt64LittleEndian(content.AsSpan(16), known.Position);
+        await Slots.WriteAsync(_disk, _number + 1, content);
+        _number++;
     }
 }

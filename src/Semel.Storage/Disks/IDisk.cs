@@ -35,7 +35,8 @@ public interface IDisk
     IDiskFile Open(string name, bool create);
 
     /// <summary>
-    /// Replaces the target if there is one; atomic. A file that is open under one of the names must be closed before. Moves whatever has the name, be it a file or not.
+    /// Replaces the target if there is one; atomic. A file that is open under one of the names must be closed before. Moves whatever has
+    /// the name, be it a file or not.
     /// </summary>
     /// <exception cref="OddFileException">The target is a directory.</exception>
     void Rename(string from, string to);
@@ -94,7 +95,9 @@ public interface IDiskFile : IDisposable
 /// <summary>The device has no space left (ENOSPC, EDQUOT).</summary>
 public sealed class DiskFullException(string message, Exception? inner = null) : IOException(message, inner);
 
-/// <summary>What has the name is no file: a directory, a pipe, a socket, a device, or a link to nowhere. The message says which, and what to do.</summary>
+/// <summary>
+/// What has the name is no file: a directory, a pipe, a socket, a device, or a link to nowhere. The message says which, and what to do.
+/// </summary>
 public sealed class OddFileException(string message, Exception? inner = null) : IOException(message, inner);
 
 /// <summary>Another process holds the tree.</summary>

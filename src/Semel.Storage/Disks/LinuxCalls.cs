@@ -85,7 +85,9 @@ internal static partial class LinuxCalls
         }
     }
 
-    /// <summary>What the name leads to, if it is there and is no file; without opening it. Null: it is a file, or nobody can tell.</summary>
+    /// <summary>
+    /// What the name leads to, if it is there and is no file; without opening it. Null: it is a file, or nobody can tell.
+    /// </summary>
     public static unsafe string? OddKindOf(string path)
     {
         byte* status = stackalloc byte[StatxBytes];

@@ -32,10 +32,14 @@ internal static class EntryReader
             : new Result(default, default, $"entry checksum is {crc:x8}, its header says {header.PayloadCrc:x8}");
     }
 
-    /// <summary>The only bit of the entry at the offset whose flip makes it good; both of its checksums, its number and <c>settled</c> must fit then.</summary>
+    /// <summary>
+    /// The only bit of the entry at the offset whose flip makes it good; both of its checksums, its number and <c>settled</c> must fit
+    /// then.
+    /// </summary>
     /// <param name="settledBefore">Of the entry before it.</param>
     /// <param name="mayBeTorn">
-    /// The entry might also be a write of which not all reached the disk: what is missing reads as zeros, in whole words or from some byte on.
+    /// The entry might also be a write of which not all reached the disk: what is missing reads as zeros, in whole words or from some byte
+    /// on.
     /// </param>
     public static (int Byte, int Bit)? FindFlippedBit(SegmentReader reader, long at, ulong number, ulong settledBefore, out bool mayBeTorn)
     {

@@ -13,8 +13,8 @@ internal readonly record struct FlippedBit(ulong Segment, long Offset, int Bit)
 }
 
 /// <summary>
-/// Finds the one bit that is wrong. Up to 2^31 bits no two errors of one bit have the same CRC32C, so there is at most one bit whose flip makes a checksum
-/// right; and other damage looks like one bit with a probability of (bits / 2^32) only.
+/// Finds the one bit that is wrong. Up to 2^31 bits no two errors of one bit have the same CRC32C, so there is at most one bit whose flip
+/// makes a checksum right; and other damage looks like one bit with a probability of (bits / 2^32) only.
 /// </summary>
 internal static class BitSearch
 {

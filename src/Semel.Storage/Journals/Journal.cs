@@ -74,8 +74,8 @@ public sealed class Journal : IAsyncDisposable
     /// during the call. On return everything that was replayed is durable.
     /// </summary>
     /// <remarks>
-    /// A write that a crash left incomplete at the end of the last segment is cut, with a warning. The journal's witness is written before the call returns and from then on, so that
-    /// the next opening can tell such a write from damage.
+    /// A write that a crash left incomplete at the end of the last segment is cut, with a warning. The journal's witness is written before
+    /// the call returns and from then on, so that the next opening can tell such a write from damage.
     /// </remarks>
     /// <exception cref="JournalCorruptException">Entries that had been durable cannot be read.</exception>
     /// <exception cref="IOException">The disk failed, or a newer version of Semel wrote the journal.</exception>
@@ -214,7 +214,9 @@ public sealed class Journal : IAsyncDisposable
         }
     }
 
-    /// <summary>Flushes what was appended and writes the witness, if that is still possible, and closes the files. Later calls fail.</summary>
+    /// <summary>
+    /// Flushes what was appended and writes the witness, if that is still possible, and closes the files. Later calls fail.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         Task? loop;
@@ -266,7 +268,10 @@ public sealed class Journal : IAsyncDisposable
         }
     }
 
-    /// <summary>Writes and flushes group after group until there is none, and the witness when it is time. Never fails: a failure goes to those who wait.</summary>
+    /// <summary>
+    /// Writes and flushes group after group until there is none, and the witness when it is time. Never fails: a failure goes to those who
+    /// wait.
+    /// </summary>
     private async Task RunAsync(bool isIdle)
     {
         _context = SynchronizationContext.Current;
@@ -335,7 +340,8 @@ public sealed class Journal : IAsyncDisposable
     }
 
     /// <summary>
-    /// No group may be under way: all that is in the file is durable. A full disk is no reason to fail, since the witness before this one stays true.
+    /// No group may be under way: all that is in the file is durable. A full disk is no reason to fail, since the witness before this one
+    /// stays true.
     /// </summary>
     private async ValueTask WriteWitnessAsync()
     {

@@ -3,8 +3,9 @@ using Semel.Storage.Disks;
 namespace Semel.Storage.Journals;
 
 /// <summary>
-/// A journal that nobody has open, for an operator: how far it verifies, what damage there is, and what can be done about it. What can be <em>proved</em> is mended: single flipped
-/// bits (<see cref="BitSearch"/>). What cannot is given up only when somebody says so. Every file that is changed is kept beside, with <c>.damaged</c> behind its name.
+/// A journal that nobody has open, for an operator: how far it verifies, what damage there is, and what can be done about it. What can be
+/// <em>proved</em> is mended: single flipped bits (<see cref="BitSearch"/>). What cannot is given up only when somebody says so. Every file
+/// that is changed is kept beside, with <c>.damaged</c> behind its name.
 /// </summary>
 public sealed class JournalInspection
 {
@@ -30,7 +31,9 @@ public sealed class JournalInspection
     }
 
     /// <summary>Reads it all; changes nothing.</summary>
-    /// <param name="replay">Gets every entry that can be read, or could be once the flipped bits are mended, up to the first that cannot.</param>
+    /// <param name="replay">
+    /// Gets every entry that can be read, or could be once the flipped bits are mended, up to the first that cannot.
+    /// </param>
     /// <exception cref="IOException">The disk failed, or a newer version of Semel wrote the journal.</exception>
     public static JournalInspection Read(IDisk disk, string directory, Action<ulong, ReadOnlyMemory<byte>> replay) => new(disk, directory, replay);
 
@@ -107,8 +110,8 @@ public sealed class JournalInspection
     }
 
     /// <summary>
-    /// Ends the journal before <see cref="FirstLost"/>, after mending what comes before it; durable on return. A crash in between leaves a journal that is refused, or one that was
-    /// cut. Returns the names under which the files are kept as they were.
+    /// Ends the journal before <see cref="FirstLost"/>, after mending what comes before it; durable on return. A crash in between leaves a
+    /// journal that is refused, or one that was cut. Returns the names under which the files are kept as they were.
     /// </summary>
     public async ValueTask<IReadOnlyList<string>> GiveUpAsync()
     {

@@ -7,7 +7,8 @@ namespace Semel.Storage.Journals;
 internal readonly record struct Segment(ulong Number, ulong FirstEntry);
 
 /// <summary>
-/// Reads a journal, in order, as far as it verifies, and judges what it finds there: the end, a write that a crash left incomplete, or damage. Changes nothing.
+/// Reads a journal, in order, as far as it verifies, and judges what it finds there: the end, a write that a crash left incomplete, or
+/// damage. Changes nothing.
 /// </summary>
 /// <remarks>
 /// Bytes are only taken for a torn write when nothing shows that they had been durable:
@@ -96,8 +97,8 @@ internal sealed class JournalScan(IDisk disk, string directory, JournalWitness? 
     }
 
     /// <summary>
-    /// A header is durable before the first entry is written, so a segment with a bad header and nothing behind it was never used, unless the witness saw it. It can be the only
-    /// one when it is the very first; otherwise nobody would know the number of the next entry.
+    /// A header is durable before the first entry is written, so a segment with a bad header and nothing behind it was never used, unless
+    /// the witness saw it. It can be the only one when it is the very first; otherwise nobody would know the number of the next entry.
     /// </summary>
     private bool IsUnfinished(ulong number, bool only)
     {
@@ -215,7 +216,9 @@ internal sealed class JournalScan(IDisk disk, string directory, JournalWitness? 
         return false;
     }
 
-    /// <summary>A good entry behind the damage that was written when the damaged one had been durable. See <see cref="EntryHeader"/>.</summary>
+    /// <summary>
+    /// A good entry behind the damage that was written when the damaged one had been durable. See <see cref="EntryHeader"/>.
+    /// </summary>
     private EntryHeader? FindProof(SegmentReader reader, long damage)
     {
         for (long at = damage + EntryHeader.Alignment; at + EntryHeader.Size <= reader.Length; at += EntryHeader.Alignment)

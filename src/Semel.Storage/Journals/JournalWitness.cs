@@ -5,7 +5,8 @@ using Semel.Protocol.Checksums;
 namespace Semel.Storage.Journals;
 
 /// <summary>
-/// One slot of the journal's <see cref="WitnessFile"/>: every entry up to <paramref name="Entry"/> was durable, and its bytes end at an offset of a segment. Little endian.
+/// One slot of the journal's <see cref="WitnessFile"/>: every entry up to <paramref name="Entry"/> was durable, and its bytes end at an
+/// offset of a segment. Little endian.
 /// <code>
 /// off size
 ///   0    4  CRC32C of bytes 4..63

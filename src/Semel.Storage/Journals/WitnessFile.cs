@@ -3,9 +3,11 @@ using Semel.Storage.Disks;
 namespace Semel.Storage.Journals;
 
 /// <summary>
-/// The file <c>witness</c> beside a journal's segments: how far the journal had been durable when it was last asked. It has two slots (<see cref="JournalWitness"/>), at 0 and at
-/// <see cref="SlotStride"/>, in sectors of their own; each goes to the slot that does not hold the one before it, so that a torn write leaves the one before it in force. The
-/// file is made whole beside and renamed, so that on a good disk one slot always is good; it never grows: writing needs no space.
+/// The file <c>witness</c> beside a journal's segments: how far the journal had been durable when it was last asked. It has two slots
+/// (<see cref="JournalWitness"/>), at 0 and at
+/// <see cref="SlotStride"/>, in sectors of their own; each goes to the slot that does not hold the one before it, so that a torn write
+/// leaves the one before it in force. The file is made whole beside and renamed, so that on a good disk one slot always is good; it never
+/// grows: writing needs no space.
 /// </summary>
 internal sealed class WitnessFile : IDisposable
 {
@@ -43,7 +45,8 @@ internal sealed class WitnessFile : IDisposable
         Fault = null;
         var newest = slots[0] is { } first && !(slots[1]?.Count > first.Count) ? first : slots[1]!.Value;
         Found = newest;
-        // What was just read may be in the page cache only, after a kill or a flush that failed. So it is written over, and the other slot, which is durable, stays; unless that one is bad.
+        // What was just read may be in the page cache only, after a kill or a flush that failed. So it is written over, and the other slot,
+        // which is durable, stays; unless that one is bad.
         _nextCount = newest.Count + (slots[(newest.Count + 1) % 2] is null ? 1UL : 2UL);
     }
 

@@ -10,8 +10,9 @@ using Semel.Storage.Chunks;
 namespace Semel.Simulation.Checking;
 
 /// <summary>
-/// Knows of each chunk up to where primaries have said <i>committed</i>, and finds on the simulated disks, without asking any server, who has a copy of all of that: its frames
-/// verify from the first one up to the last that was answered. What may be taken from a cluster, and what a cluster may not take from itself, follows from it.
+/// Knows of each chunk up to where primaries have said <i>committed</i>, and finds on the simulated disks, without asking any server, who
+/// has a copy of all of that: its frames verify from the first one up to the last that was answered. What may be taken from a cluster, and
+/// what a cluster may not take from itself, follows from it.
 /// </summary>
 internal sealed class Copies
 {
@@ -31,8 +32,8 @@ internal sealed class Copies
     public IEnumerable<ChunkHandle> Chunks => _answered.Keys.Select(h => new ChunkHandle(h));
 
     /// <summary>
-    /// The server's disk has all that was acknowledged of the chunk, whatever the server may know or believe. Where no record was acknowledged, the longest log counts: there may be more in
-    /// it than records.
+    /// The server's disk has all that was acknowledged of the chunk, whatever the server may know or believe. Where no record was
+    /// acknowledged, the longest log counts: there may be more in it than records.
     /// </summary>
     public bool IsWholeAt(SimulatedServer server, ChunkHandle handle)
     {
@@ -44,7 +45,8 @@ internal sealed class Copies
     }
 
     /// <summary>
-    /// Servers that have all of it, and can know that: not those whose files somebody exchanged, nor those that lost power where that may cost what was acknowledged.
+    /// Servers that have all of it, and can know that: not those whose files somebody exchanged, nor those that lost power where that may
+    /// cost what was acknowledged.
     /// </summary>
     public IEnumerable<SimulatedServer> Provable(ChunkHandle handle) => _cluster.ChunkServers.Where(server =>
         !server.IsGone && !server.WasHarmed && !(server.LostPower && _cluster.Shape.Durability == Durability.Memory) && IsWholeAt(server, handle));

@@ -73,7 +73,10 @@ internal sealed class SimulatedServer
     /// <summary>An operator stopped it, and it ended as it should; nobody has started it since.</summary>
     public bool WasStopped { get; private set; }
 
-    /// <summary>Why it did not take up its work on files that somebody had changed: it waits for its operator. Null: it did, or was never started on them.</summary>
+    /// <summary>
+    /// Why it did not take up its work on files that somebody had changed: it waits for its operator. Null: it did, or was never started on
+    /// them.
+    /// </summary>
     public string? Refusal { get; private set; }
 
     /// <summary>Its files are such that it may refuse to start on them.</summary>
@@ -183,7 +186,8 @@ internal sealed class SimulatedServer
     }
 
     /// <summary>
-    /// The machine and its disk are gone. An empty one may be put in its place under the same address: it knows nothing, and is another server.
+    /// The machine and its disk are gone. An empty one may be put in its place under the same address: it knows nothing, and is another
+    /// server.
     /// </summary>
     public void LoseDisk(bool isReplaced, DiskFaults faults)
     {

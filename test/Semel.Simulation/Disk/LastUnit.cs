@@ -4,7 +4,9 @@ using Semel.Simulation.Cluster;
 
 namespace Semel.Simulation.Disk;
 
-/// <summary>Where the last thing that was written to a file begins and ends: a frame, a log entry, a slot; of any other file all of it.</summary>
+/// <summary>
+/// Where the last thing that was written to a file begins and ends: a frame, a log entry, a slot; of any other file all of it.
+/// </summary>
 internal readonly record struct LastUnit(int Start, int End)
 {
     private const int SlotStride = 512;

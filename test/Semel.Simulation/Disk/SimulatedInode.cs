@@ -95,7 +95,9 @@ internal sealed class SimulatedInode(int number)
         _cache.Flip(offset, mask);
     }
 
-    /// <summary>These bytes, and no others, on the medium and in what is read from now on; whoever has the file open reads them too.</summary>
+    /// <summary>
+    /// These bytes, and no others, on the medium and in what is read from now on; whoever has the file open reads them too.
+    /// </summary>
     public void Become(ReadOnlySpan<byte> bytes)
     {
         Forget(_pending.Count);

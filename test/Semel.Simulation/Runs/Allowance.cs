@@ -5,8 +5,8 @@ using Semel.Simulation.Kernel;
 namespace Semel.Simulation.Runs;
 
 /// <summary>
-/// What may be done to files and disks without breaking the promise that the run is about: one machine's files are touched, and a disk goes only where another one has all that was
-/// acknowledged. The simulation may look at all disks; no server can.
+/// What may be done to files and disks without breaking the promise that the run is about: one machine's files are touched, and a disk goes
+/// only where another one has all that was acknowledged. The simulation may look at all disks; no server can.
 /// </summary>
 internal sealed class Allowance
 {
@@ -35,9 +35,9 @@ internal sealed class Allowance
         .Select(chunk => SimulatedCluster.FileOf(chunk.Handle)).Where(Unlucky.Disk.Exists)];
 
     /// <summary>
-    /// A member that is left has all that was acknowledged in each chunk. Or nobody's is, because a configuration shrank below its floor before anybody could know that its other
-    /// members are gone: what they have then counts as well. And a server is left that can tell a master whether its log is whole:
-    /// without any it rightly gives nothing away.
+    /// A member that is left has all that was acknowledged in each chunk. Or nobody's is, because a configuration shrank below its floor
+    /// before anybody could know that its other members are gone: what they have then counts as well. And a server is left that can tell a
+    /// master whether its log is whole: without any it rightly gives nothing away.
     /// </summary>
     public bool MayDie(SimulatedServer server) => !server.IsGone
         && _cluster.ChunkServers.Any(other => other != server && _cluster.IsKnown(other))

@@ -8,8 +8,8 @@ using Semel.Simulation.Kernel;
 namespace Semel.Simulation.Runs;
 
 /// <summary>
-/// An application that reads a file to its end, again and again. It may fail for as long as something is broken; but when it says that it has read everything, then everything that was
-/// acknowledged before it began must have been there.
+/// An application that reads a file to its end, again and again. It may fail for as long as something is broken; but when it says that it
+/// has read everything, then everything that was acknowledged before it began must have been there.
 /// </summary>
 internal sealed class Cat(SimulatedProcess process, IWire wire, string master, FileHistory file)
 {

@@ -5,8 +5,8 @@ using Semel.Simulation.Kernel;
 namespace Semel.Simulation.Runs;
 
 /// <summary>
-/// Damage at the end of a file: one bit, one sector, one truncation. What it hits had been durable for long, or its server had stopped as it should, so it is no write that was under
-/// way; and another copy, or what follows it, proves the truth.
+/// Damage at the end of a file: one bit, one sector, one truncation. What it hits had been durable for long, or its server had stopped as
+/// it should, so it is no write that was under way; and another copy, or what follows it, proves the truth.
 /// </summary>
 internal sealed class FileFaults(SimulatedCluster cluster, RunPlan plan, SimulatedRandom random, Allowance allowance)
 {

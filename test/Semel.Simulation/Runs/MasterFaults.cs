@@ -28,7 +28,9 @@ internal sealed class MasterFaults(SimulatedCluster cluster, SimulatedRandom ran
         later(master.Start);
     }
 
-    /// <summary>Of the servers at most one is told of the second master, so that no file can go on without the others; some clients are.</summary>
+    /// <summary>
+    /// Of the servers at most one is told of the second master, so that no file can go on without the others; some clients are.
+    /// </summary>
     public void TwoMasters(Action<Action> later)
     {
         var master = cluster.Master;

@@ -242,8 +242,9 @@ internal sealed class RandomRun
     // ---- What is left in the end
 
     /// <summary>
-    /// Whoever refuses to start on files that somebody had changed gets back what was there. A master whose directory was changed is looked at for a while: does everything go on with it,
-    /// then it is believed, and must be right in everything; else it has said that something is wrong, and gets back what was there, too.
+    /// Whoever refuses to start on files that somebody had changed gets back what was there. A master whose directory was changed is looked
+    /// at for a while: does everything go on with it, then it is believed, and must be right in everything; else it has said that something
+    /// is wrong, and gets back what was there, too.
     /// </summary>
     private async Task OperateAsync()
     {

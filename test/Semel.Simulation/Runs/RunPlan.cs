@@ -70,10 +70,14 @@ internal enum FaultKind
     /// <summary>Every process stops, in one way or another; the machines come back one by one, in any order.</summary>
     ColdStart,
 
-    /// <summary>A chunk server's disk is gone for good, also between its start and the others'. An empty server takes its place, or nobody does.</summary>
+    /// <summary>
+    /// A chunk server's disk is gone for good, also between its start and the others'. An empty server takes its place, or nobody does.
+    /// </summary>
     DiskDies,
 
-    /// <summary>The last frame, entry or slot of a file is damaged, on one machine for the whole run: a chunk server's or the master's.</summary>
+    /// <summary>
+    /// The last frame, entry or slot of a file is damaged, on one machine for the whole run: a chunk server's or the master's.
+    /// </summary>
     RotLastBytes,
 
     /// <summary>A replica's file is cut while its server runs, on one server for the whole run.</summary>

@@ -4,7 +4,10 @@ using Semel.Simulation.Kernel;
 
 namespace Semel.Simulation.Runs;
 
-/// <summary>Whole clusters that stop and come back one by one, and disks that are gone for good: at any time, during such a start, or while nobody writes.</summary>
+/// <summary>
+/// Whole clusters that stop and come back one by one, and disks that are gone for good: at any time, during such a start, or while nobody
+/// writes.
+/// </summary>
 /// <param name="whileDown">Something happens to the files while nobody runs.</param>
 internal sealed class StartFaults(SimulatedCluster cluster, RunPlan plan, SimulatedRandom random, Allowance allowance, Func<bool> hasEnded, Action whileDown)
 {
@@ -47,7 +50,10 @@ internal sealed class StartFaults(SimulatedCluster cluster, RunPlan plan, Simula
 
     public void DiskDies() => DiskDies(random.Pick(cluster.ChunkServers));
 
-    /// <summary>Long quiet. Then servers are gone with their disks one after another, each long after whoever lost a replica with the one before should have another one.</summary>
+    /// <summary>
+    /// Long quiet. Then servers are gone with their disks one after another, each long after whoever lost a replica with the one before
+    /// should have another one.
+    /// </summary>
     public async Task IdleDeathsAsync()
     {
         if (cluster.ChunkServers.Any(server => server.WasHarmed))

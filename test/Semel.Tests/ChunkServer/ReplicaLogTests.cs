@@ -255,6 +255,27 @@ public sealed class ReplicaLogTests : IDisposable
     }
 
     [Fact]
+    public async Task What_was_durable_of_a_damaged_log_that_an_operator_decided_for_is_not_missed_when_it_crashes_at_once()
+    {
+        var builder = new LogBuilder(Chunk.Handle).Init(1, 1, First);
+        uint good = builder.Tail;
+        byte[] frames = builder.Data(1, 1, 1, First, 0, "rots").Bytes;
+        frames[^1] ^= 1;
+        await WriteAsync(frames, durable: (uint)frames.Length);
+        using (var files = Scan(out _, out var log))
+        {
+            Assert.Equal((good, (uint)frames.Length), (log.Tail, log.Durable));
+            await log.GiveUpDamageAsync();
+        }
+
+        using var again = Scan(out string? cut, out var found);
+
+        Assert.Null(cut);
+        Assert.False(found.IsDamaged);
+        Assert.Equal((good, good), (found.Tail, found.Durable));
+    }
+
+    [Fact]
     public async Task Frames_of_another_chunk_are_not_taken_for_its_own()
     {
         await WriteAsync(new LogBuilder(new ChunkHandle(43)).Init(1, 1, First).Bytes);

@@ -7,7 +7,9 @@ using Semel.Tests.Client;
 
 namespace Semel.Tests.Cli;
 
-/// <summary>The frames are as good as ever, and the master's account of them is not: its log has lost its last entries, or is an older one.</summary>
+/// <summary>
+/// The frames are as good as ever, and the master's account of them is not: its log has lost its last entries, or is an older one.
+/// </summary>
 public sealed class MasterWithoutMemoryTests
 {
     private readonly PretendCluster _cluster = new();

@@ -7,7 +7,10 @@ using Xunit;
 
 namespace Semel.Tests.Scenarios;
 
-/// <summary>An older copy of the master's directory, and two masters on copies of one: nothing is given twice, and nobody is served who lacks what was acknowledged.</summary>
+/// <summary>
+/// An older copy of the master's directory, and two masters on copies of one: nothing is given twice, and nobody is served who lacks what
+/// was acknowledged.
+/// </summary>
 public sealed class MasterIdentityTests
 {
     [Fact]

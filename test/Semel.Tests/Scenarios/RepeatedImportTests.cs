@@ -2,7 +2,9 @@ using Semel.Client;
 
 namespace Semel.Tests.Scenarios;
 
-/// <summary>An import that is run again, with the source of before or with another one, whatever happened to the cluster meanwhile.</summary>
+/// <summary>
+/// An import that is run again, with the source of before or with another one, whatever happened to the cluster meanwhile.
+/// </summary>
 public sealed class RepeatedImportTests
 {
     /// <summary>8 KiB, so that the batches that a file remembers lie in more than one chunk of 64 KiB.</summary>

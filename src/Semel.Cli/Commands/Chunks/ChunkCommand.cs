@@ -9,7 +9,10 @@ using Command = System.CommandLine.Command;
 
 namespace Semel.Cli.Commands.Chunks;
 
-/// <summary><c>semel chunk recover HANDLE</c>: shows what is left of a chunk and what each copy lacks; with <c>--use</c> the operator decides for one.</summary>
+/// <summary>
+/// <c>semel chunk recover HANDLE</c>: shows what is left of a chunk and what each copy lacks; with <c>--use</c> the operator decides for
+/// one.
+/// </summary>
 internal static class ChunkCommand
 {
     /// <param name="LostBytes">Bytes that the longest copy has and this one has not; null: not known.</param>

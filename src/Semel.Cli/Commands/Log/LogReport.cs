@@ -4,7 +4,9 @@ using Semel.Master.OperationLog;
 
 namespace Semel.Cli.Commands.Log;
 
-/// <summary>What an operator has to know before deciding: what can be read, what is wrong, what can be mended, and exactly what would be given up.</summary>
+/// <summary>
+/// What an operator has to know before deciding: what can be read, what is wrong, what can be mended, and exactly what would be given up.
+/// </summary>
 internal static class LogReport
 {
     private sealed record Count(string What, int Entries);

@@ -10,7 +10,9 @@ namespace Semel.Cli.Commands.Records;
 /// <param name="context">For progress and cancellation.</param>
 /// <param name="writer">Whose sequence is the record's number in the input, when it resumes.</param>
 /// <param name="input">Cut into records.</param>
-/// <param name="refusal">What to say when it is not the input that the writer has appended before. Null: a record's sequence is not its number in the input.</param>
+/// <param name="refusal">
+/// What to say when it is not the input that the writer has appended before. Null: a record's sequence is not its number in the input.
+/// </param>
 internal sealed class Import(CommandContext context, RecordWriter writer, RecordInput input, ResumeRefusal? refusal)
 {
     /// <summary>Appends that are not awaited yet. The writer itself bounds the bytes.</summary>
@@ -84,7 +86,10 @@ internal sealed class Import(CommandContext context, RecordWriter writer, Record
             await AwaitOldestAsync();
     }
 
-    /// <summary>A record that is in the file already, unless it is another one. Each is awaited: nothing is appended before all of them are known to be the same.</summary>
+    /// <summary>
+    /// A record that is in the file already, unless it is another one. Each is awaited: nothing is appended before all of them are known to
+    /// be the same.
+    /// </summary>
     private async ValueTask RepeatAsync(ulong number, ReadOnlyMemory<byte> record)
     {
         try

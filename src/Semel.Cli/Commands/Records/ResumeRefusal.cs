@@ -5,7 +5,8 @@ using Semel.Client;
 namespace Semel.Cli.Commands.Records;
 
 /// <summary>
-/// Words for an input that is not the one which <c>--resume</c> would go on with: what was found, and what to do. Nothing was appended when they are said.
+/// Words for an input that is not the one which <c>--resume</c> would go on with: what was found, and what to do. Nothing was appended when
+/// they are said.
 /// </summary>
 /// <param name="path">The file.</param>
 /// <param name="writer">The writer's name.</param>

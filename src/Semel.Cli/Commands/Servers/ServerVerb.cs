@@ -9,7 +9,9 @@ namespace Semel.Cli.Commands.Servers;
 /// <summary>What a server process says when it takes calls: the one line of <c>--json</c>.</summary>
 internal sealed record ReadyLine(string Role, string Address, string? Http, string? ClusterId, string Data);
 
-/// <summary>Runs a server until a signal, which ends it cleanly with exit code 0, or until its core fails, which ends it with exit code 1.</summary>
+/// <summary>
+/// Runs a server until a signal, which ends it cleanly with exit code 0, or until its core fails, which ends it with exit code 1.
+/// </summary>
 internal static class ServerVerb
 {
     public static readonly Option<bool> WhileStdinIsOpen = new("--while-stdin-is-open") { Description = "Stop when standard input ends.", Hidden = true };

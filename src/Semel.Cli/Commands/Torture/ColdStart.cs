@@ -1,6 +1,8 @@
 namespace Semel.Cli.Commands.Torture;
 
-/// <summary>How a whole cluster is stopped and comes back: its nodes one by one, and one of the chunk servers perhaps with an empty disk.</summary>
+/// <summary>
+/// How a whole cluster is stopped and comes back: its nodes one by one, and one of the chunk servers perhaps with an empty disk.
+/// </summary>
 /// <param name="IsClean">SIGTERM; else SIGKILL.</param>
 /// <param name="Order">Of the starts. 0: the master.</param>
 /// <param name="Gaps">Before each start: 0.1 to 10 s, short ones as likely as long ones.</param>

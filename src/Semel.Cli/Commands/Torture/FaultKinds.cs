@@ -5,10 +5,8 @@ namespace Semel.Cli.Commands.Torture;
 /// <summary>The kinds of faults as people name them.</summary>
 internal static class FaultKinds
 {
+    /// <summary>What a run does when nobody says otherwise.</summary>
     public static IReadOnlyList<FaultKind> All { get; } = Enum.GetValues<FaultKind>();
-
-    /// <summary>What a run does when nobody says otherwise. The others are only done when they are asked for.</summary>
-    public static IReadOnlyList<FaultKind> Default { get; } = [.. All.Where(kind => kind is not (FaultKind.ColdStart or FaultKind.LastBytes))];
 
     /// <summary><c>cold-start</c> for <see cref="FaultKind.ColdStart"/>.</summary>
     public static string NameOf(FaultKind kind)

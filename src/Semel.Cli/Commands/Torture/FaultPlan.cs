@@ -23,7 +23,9 @@ internal enum FaultKind
     /// <summary>A wall clock jumps.</summary>
     Clock,
 
-    /// <summary>Everything is stopped and comes back one by one, perhaps without a chunk server's data. See <see cref="Torture.ColdStart"/>.</summary>
+    /// <summary>
+    /// Everything is stopped and comes back one by one, perhaps without a chunk server's data. See <see cref="Torture.ColdStart"/>.
+    /// </summary>
     ColdStart,
 
     /// <summary>The last bytes of a file of a stopped server are damaged. See <see cref="Torture.LastBytes"/>.</summary>
@@ -60,7 +62,8 @@ internal sealed record PlannedFault(
 
 /// <summary>
 /// The faults of a run, drawn from a seed: the same seed, length, kinds and servers give the same kinds, targets and times. What the operating system makes of them is its own affair.
-/// At most two chunk servers are killed, paused or cut off at a time, except when all nodes are killed or stopped at once: then the disks have everything.
+/// At most two chunk servers are killed, paused or cut off at a time, except when all nodes are killed or stopped at once: then the disks
+/// have everything.
 /// </summary>
 internal static class FaultPlan
 {

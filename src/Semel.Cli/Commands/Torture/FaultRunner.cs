@@ -114,7 +114,8 @@ internal sealed class FaultRunner(ProxiedCluster cluster, History history, Actio
     private async Task DamageAsync(PlannedFault fault, CancellationToken cancellation)
     {
         int target = fault.Targets[0];
-        // A master that was killed may have acknowledged what its log's last bytes say an instant ago: nothing can prove that they were ever whole.
+        // A master that was killed may have acknowledged what its log's last bytes say an instant ago: nothing can prove that they were
+        // ever whole. After a clean stop the witness does.
         bool isClean = target == 0 || fault.Draw % 2 == 0;
         await (isClean ? cluster.StopAsync(target) : cluster.KillAsync(target));
         var damage = new LastBytes(cluster, _spare, Rot).Strike(target, fault.Draw);
@@ -122,20 +123,9 @@ internal sealed class FaultRunner(ProxiedCluster cluster, History history, Actio
             Begins(fault, $"{(isClean ? "stop" : "kill")} {Names(fault)}, damage its {damage.What}, start again after {Show(fault.Lasts)}");
         await Task.Delay(fault.Lasts, time, cancellation);
         if (target == 0 && damage is not null)
-        {
-            try
-            {
-                await cluster.StartAsync(0, cancellation);
-                return;
-            }
-            catch (CommandException e)
-            {
-                // That is right: the operator decides. This one has a copy.
-                say($"the master refuses its damaged log, which is put back: {e.Message}");
-                damage.Undo();
-            }
-        }
-        await StartAsync(target, cancellation);
+            await new DamagedLog(cluster, say, Contradict).StartAsync(damage, cancellation);
+        else
+            await StartAsync(target, cancellation);
     }
 
     private async Task StartAsync(int target, CancellationToken cancellation)
@@ -220,6 +210,13 @@ internal sealed class FaultRunner(ProxiedCluster cluster, History history, Actio
         Interlocked.Increment(ref _carriedOut);
         say(what);
         history.Add(new HistoryLine { Event = HistoryLine.Fault, Kind = FaultKinds.NameOf(fault.Kind), What = what });
+    }
+
+    /// <summary>A server did what it must never do, whatever becomes of the records.</summary>
+    private void Contradict(string what)
+    {
+        say(what);
+        history.Add(new HistoryLine { Event = HistoryLine.Audit, Path = "", Divergent = 1, What = what });
     }
 
     private string Names(PlannedFault fault) => string.Join(", ", fault.Targets.Select(cluster.NameOf));

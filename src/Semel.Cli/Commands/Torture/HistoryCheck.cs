@@ -187,7 +187,9 @@ internal sealed class HistoryCheck
 
     private static Seen SeenIn(HistoryLine line) => new(PlaceOf(line.Pos!), line.Id!.Value, line.Seq!.Value, line.Crc!.Value);
 
-    /// <summary>Without the file, which frames read from a replica do not say: the line's path is enough, since a run deletes nothing.</summary>
+    /// <summary>
+    /// Without the file, which frames read from a replica do not say: the line's path is enough, since a run deletes nothing.
+    /// </summary>
     private static RecordPosition PlaceOf(string text) => RecordPosition.Parse(text) with { FileId = 0 };
 
     private void Count(ref long counter, string complaint, long by = 1)

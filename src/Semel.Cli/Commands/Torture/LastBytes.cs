@@ -4,14 +4,18 @@ using Semel.Protocol.Identity;
 namespace Semel.Cli.Commands.Torture;
 
 /// <summary>What was done to a file, and what it was before.</summary>
-internal sealed record Damage(string What, string File, byte[] Before)
+/// <param name="IsOneBit">Nothing but one flipped bit.</param>
+internal sealed record Damage(string What, string File, byte[] Before, bool IsOneBit)
 {
+    public bool IsUndone => System.IO.File.ReadAllBytes(File).AsSpan().SequenceEqual(Before);
+
     public void Undo() => System.IO.File.WriteAllBytes(File, Before);
 }
 
 /// <summary>
-/// Damages the last bytes of one file of a server that was stopped: a bit, a sector, or a truncation. Of a chunk server's files only those of replicas that
-/// <see cref="SpareCopies"/> lets go; of the master's, its log, which it must notice, since nobody else has a copy.
+/// Damages the last bytes of one file of a server that was stopped: a bit, a sector, or a truncation. Of a chunk server's files only those
+/// of replicas that
+/// <see cref="SpareCopies"/> lets go; of the master's, its log, of which nobody else has a copy (<see cref="DamagedLog"/>).
 /// </summary>
 internal sealed class LastBytes(ProxiedCluster cluster, SpareCopies spare, ChunkRot rot)
 {
@@ -51,7 +55,8 @@ internal sealed class LastBytes(ProxiedCluster cluster, SpareCopies spare, Chunk
             return null;
         byte[] after = [.. before];
         string what;
-        switch (random.Next(3))
+        int how = random.Next(3);
+        switch (how)
         {
             case 0:
                 int at = end - 1 - random.Next(Math.Min(end, LastOnes));
@@ -75,6 +80,6 @@ internal sealed class LastBytes(ProxiedCluster cluster, SpareCopies spare, Chunk
                 break;
         }
         File.WriteAllBytes(file, after);
-        return new Damage($"{Path.GetFileName(file)} of {end} bytes: {what}", file, before);
+        return new Damage($"{Path.GetFileName(file)} of {end} bytes: {what}", file, before, IsOneBit: how == 0);
     }
 }

@@ -19,6 +19,9 @@ internal sealed class Producer(SemelClient client, History history, string path,
     private readonly List<Task> _forgotten = [];
     private long _acknowledged;
 
+    /// <summary>Appends for this producer alone.</summary>
+    public SemelClient Client => client;
+
     public long Acknowledged => Interlocked.Read(ref _acknowledged);
 
     /// <summary>Appends until told to stop, then waits until everything that its last incarnation sent is acknowledged.</summary>

@@ -16,9 +16,9 @@ internal static class TortureCommand
         var seed = Parsing.OptionalNumber("--seed", 0, int.MaxValue, "Draws kinds, targets and times of the faults, and the records. Default: another one each time.");
         var faults = new Option<FaultKind[]>("--faults")
         {
-            Description = $"Some of {string.Join(", ", FaultKinds.All.Select(FaultKinds.NameOf))}. Default: {string.Join(", ", FaultKinds.Default.Select(FaultKinds.NameOf))}.",
+            Description = $"Some of {string.Join(", ", FaultKinds.All.Select(FaultKinds.NameOf))}. Default: all of them.",
             HelpName = "KINDS",
-            DefaultValueFactory = _ => [.. FaultKinds.Default],
+            DefaultValueFactory = _ => [.. FaultKinds.All],
         };
         faults.CustomParser = result =>
         {
@@ -38,8 +38,8 @@ internal static class TortureCommand
         var check = new Option<string?>("--check") { Description = "Judge the history of an earlier run again, and do nothing else.", HelpName = "FILE" };
         var keep = new Option<bool>("--keep") { Description = "Keep the servers' data and logs. Kept anyhow when something was violated." };
         var command = new Command("torture",
-            "Start a master and five chunk servers as processes, append and read while they are killed, paused, cut off from each other, filled up, rotted and set off "
-            + "in time, then say whether each acknowledged record is there once, in order, the same on every replica.")
+            "Start a master and five chunk servers as processes, append and read while they are killed, paused, cut off from each other, filled up, rotted, set off "
+            + "in time, started cold and damaged at the ends of their files, then say whether each acknowledged record is there once, in order, the same on every replica.")
         {
             seconds, seed, faults, writers, files, history, check, keep,
         };

@@ -16,7 +16,7 @@ internal sealed record TortureOptions(int Seconds, int Seed, IReadOnlyList<Fault
 /// One run.
 /// <list type="number">
 /// <item>Start a cluster of processes whose connections all run through proxies.</item>
-/// <item>Producers append, readers follow, faults fall.</item>
+/// <item>Producers append, readers follow; once every producer has been acknowledged something, faults fall.</item>
 /// <item>Undo all faults; producers finish what they sent.</item>
 /// <item>Wait until every chunk has all its replicas again, and read each of them.</item>
 /// <item>Wait until the readers have seen everything.</item>
@@ -29,7 +29,10 @@ internal sealed class TortureRun(CommandContext context, TortureOptions options)
     private const long DiskBytes = 256L << 20;
     private const long DiskBytesPerSecond = 1L << 20;
 
-    /// <summary>How long the cluster may take to be well again.</summary>
+    /// <summary>
+    /// How long the cluster may take to be well again. Longer than a chunk waits for members of which one lost its disk
+    /// (<c>member_grace</c> below).
+    /// </summary>
     private static readonly TimeSpan HealingTime = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
     private static readonly SemelClientOptions ClientOptions = new() { OperationTimeout = TimeSpan.FromSeconds(20) };
@@ -73,7 +76,7 @@ internal sealed class TortureRun(CommandContext context, TortureOptions options)
         // Step 1.
         long diskBytes = options.Faults.Contains(FaultKind.Full) ? DiskBytes + (options.Seconds * DiskBytesPerSecond) : 0;
         await using var cluster = await ProxiedCluster.StartAsync(
-            directory, ChunkServers, diskBytes, [$"chunk_size={ChunkLimits.MinCapacity}", "repair_grace=2s"], context.Time, context.Cancellation);
+            directory, ChunkServers, diskBytes, [$"chunk_size={ChunkLimits.MinCapacity}", "repair_grace=2s", "member_grace=1m"], context.Time, context.Cancellation);
         if (cluster.NoSmallDisks is { } why)
             context.Say($"no disk is filled up: a file system of limited size cannot be mounted here: {why}");
         var client = NewClient(cluster);
@@ -91,6 +94,8 @@ internal sealed class TortureRun(CommandContext context, TortureOptions options)
         var reading = Task.WhenAll(tails.Select(t => t.RunAsync(stopReading.Token)));
         try
         {
+            // Else a slow machine has nothing to lose yet when a short run is over.
+            await UntilAsync(() => producers.All(p => p.Acknowledged > 0));
             using var faults = new FaultRunner(cluster, history, Tell, context.Time);
             using (ProgressLine.Begin(context, () => FormattableString.Invariant(
                 $"{Elapsed:0} of {options.Seconds} s: {faults.CarriedOut} faults, {producers.Sum(p => p.Acknowledged):N0} acknowledged, {tails.Sum(t => t.Seen):N0} read")))
@@ -103,7 +108,12 @@ internal sealed class TortureRun(CommandContext context, TortureOptions options)
             Tell("all faults are undone; the producers finish");
             finish.Cancel();
             giveUp.CancelAfter(HealingTime);
-            await FinishAsync(producing, history, "producers: what they sent was not acknowledged");
+            if (!await FinishAsync(producing, history, "producers: what they sent was not acknowledged"))
+            {
+                // They would go on for as long as they live, and be acknowledged what is read no more in step 4.
+                foreach (var producer in producers)
+                    await producer.Client.DisposeAsync();
+            }
 
             // Step 4.
             await BecomeWholeAsync(client, history);
@@ -111,9 +121,7 @@ internal sealed class TortureRun(CommandContext context, TortureOptions options)
             var found = await AuditAsync(cluster, faults.Rot, history);
 
             // Step 5.
-            long begin = context.Time.GetTimestamp();
-            while (tails.Any(t => t.Seen < found[t.Path]) && context.Time.GetElapsedTime(begin) < HealingTime)
-                await Task.Delay(Pause, context.Time, context.Cancellation);
+            await UntilAsync(() => tails.All(t => t.Seen >= found[t.Path]));
             history.Add(new HistoryLine { Event = HistoryLine.End });
         }
         finally
@@ -130,15 +138,26 @@ internal sealed class TortureRun(CommandContext context, TortureOptions options)
 
     private double Elapsed => context.Time.GetElapsedTime(_begin).TotalSeconds;
 
-    private async Task FinishAsync(Task work, History history, string complaint)
+    /// <summary>Waits no longer than <see cref="HealingTime"/>; the history tells what is lacking then.</summary>
+    private async Task UntilAsync(Func<bool> condition)
+    {
+        long begin = context.Time.GetTimestamp();
+        while (!condition() && context.Time.GetElapsedTime(begin) < HealingTime)
+            await Task.Delay(Pause, context.Time, context.Cancellation);
+    }
+
+    /// <summary>False: it was given up.</summary>
+    private async Task<bool> FinishAsync(Task work, History history, string complaint)
     {
         try
         {
             await work;
+            return true;
         }
         catch (OperationCanceledException) when (!context.Cancellation.IsCancellationRequested)
         {
             history.Add(new HistoryLine { Event = HistoryLine.Audit, Path = "", Unread = 1, What = FormattableString.Invariant($"{complaint} within {HealingTime.TotalSeconds:0} s") });
+            return false;
         }
     }
 

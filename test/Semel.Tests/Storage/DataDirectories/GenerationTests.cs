@@ -1,31 +1,16 @@
 using Semel.Simulation.Disk;
-using Semel.Simulation.Kernel;
 using Semel.Storage.DataDirectories;
 using Semel.Storage.Disks;
 using Xunit;
 
 namespace Semel.Tests.Storage.DataDirectories;
 
-public sealed class GenerationTests
+public sealed class GenerationTests : OnSimulatedDisk
 {
-    private readonly SimulatedWorld _world = new(1);
-    private readonly ListLogger _logger = new();
-
-    /// <summary>Runs in a process of the simulation, on its disk.</summary>
-    private void Run(Func<SimulatedDisk, IDisk, Task> story)
-    {
-        var disk = new SimulatedDisk(_world, "disk");
-        var process = _world.StartProcess("test");
-        Task? played = null;
-        process.Post(_ => played = story(disk, disk.OpenFor(process)), null);
-        Assert.True(_world.RunUntil(() => played is { IsCompleted: true }, TimeSpan.FromMinutes(1), "the story to end"), _world.Failure);
-        played!.GetAwaiter().GetResult();
-    }
-
     [Fact]
     public void The_generation_only_grows_and_survives_a_restart() => Run(async (_, disk) =>
     {
-        using (var directory = await DataDirectory.OpenAsync(disk, ServerRole.ChunkServer, _logger))
+        using (var directory = await DataDirectory.OpenAsync(disk, ServerRole.ChunkServer, Logger))
         {
             Assert.Equal(0ul, directory.Generation);
             await directory.SetGenerationAsync(7);
@@ -33,7 +18,7 @@ public sealed class GenerationTests
             await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => directory.SetGenerationAsync(8).AsTask());
         }
 
-        using var again = await DataDirectory.OpenAsync(disk, ServerRole.ChunkServer, _logger);
+        using var again = await DataDirectory.OpenAsync(disk, ServerRole.ChunkServer, Logger);
 
         Assert.Equal(8ul, again.Generation);
     });
@@ -58,26 +43,26 @@ public sealed class GenerationTests
     [Fact]
     public void What_a_killed_process_left_in_the_page_cache_is_durable_before_anybody_hears_of_it()
     {
-        var disk = new SimulatedDisk(_world, "disk");
+        var disk = new SimulatedDisk(World, "disk");
         for (int i = 0; i < 20; i++)
         {
-            var first = _world.StartProcess("first");
+            var first = World.StartProcess("first");
             ulong before = GenerationFile.Read(disk.OpenFor(first));
             first.Post(async _ =>
             {
-                using var directory = await DataDirectory.OpenAsync(disk.OpenFor(first), ServerRole.ChunkServer, _logger);
+                using var directory = await DataDirectory.OpenAsync(disk.OpenFor(first), ServerRole.ChunkServer, Logger);
                 await directory.SetGenerationAsync(before + 1);
             }, null);
-            Assert.True(_world.RunUntil(() => GenerationFile.Read(disk.OpenFor(first)) > before, TimeSpan.FromSeconds(1), "the write, but not its flush"), _world.Failure);
+            Assert.True(World.RunUntil(() => GenerationFile.Read(disk.OpenFor(first)) > before, TimeSpan.FromSeconds(1), "the write, but not its flush"), World.Failure);
             first.Kill();
-            var second = _world.StartProcess("second");
+            var second = World.StartProcess("second");
             ulong? heard = null;
             second.Post(async _ =>
             {
-                using var directory = await DataDirectory.OpenAsync(disk.OpenFor(second), ServerRole.ChunkServer, _logger);
+                using var directory = await DataDirectory.OpenAsync(disk.OpenFor(second), ServerRole.ChunkServer, Logger);
                 heard = directory.Generation;
             }, null);
-            Assert.True(_world.RunUntil(() => heard is not null, TimeSpan.FromSeconds(1), "the second process"), _world.Failure);
+            Assert.True(World.RunUntil(() => heard is not null, TimeSpan.FromSeconds(1), "the second process"), World.Failure);
             second.Kill();
             disk.LosePower();
 

@@ -1,35 +1,20 @@
 using Semel.Simulation.Disk;
-using Semel.Simulation.Kernel;
 using Semel.Storage.DataDirectories;
 using Semel.Storage.Disks;
 using Xunit;
 
 namespace Semel.Tests.Storage.DataDirectories;
 
-public sealed class MasterFileTests
+public sealed class MasterFileTests : OnSimulatedDisk
 {
     private static readonly KnownMaster First = new(4, 0x1111_2222_3333_4444, 17);
     private static readonly KnownMaster Later = First with { Position = 18 };
     private static readonly KnownMaster Second = new(5, 0x5555_6666_7777_8888, 19);
 
-    private readonly SimulatedWorld _world = new(1);
-    private readonly ListLogger _logger = new();
-
-    /// <summary>Runs in a process of the simulation, on its disk.</summary>
-    private void Run(Func<SimulatedDisk, IDisk, Task> story)
-    {
-        var disk = new SimulatedDisk(_world, "disk");
-        var process = _world.StartProcess("test");
-        Task? played = null;
-        process.Post(_ => played = story(disk, disk.OpenFor(process)), null);
-        Assert.True(_world.RunUntil(() => played is { IsCompleted: true }, TimeSpan.FromMinutes(1), "the story to end"), _world.Failure);
-        played!.GetAwaiter().GetResult();
-    }
-
     [Fact]
     public void The_master_is_remembered_and_never_an_older_or_another_one_of_its_epoch() => Run(async (_, disk) =>
     {
-        using (var directory = await DataDirectory.OpenAsync(disk, ServerRole.ChunkServer, _logger))
+        using (var directory = await DataDirectory.OpenAsync(disk, ServerRole.ChunkServer, Logger))
         {
             Assert.Equal(KnownMaster.None, directory.Master);
             await directory.SetMasterAsync(First);
@@ -38,7 +23,7 @@ public sealed class MasterFileTests
                 await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => directory.SetMasterAsync(wrong).AsTask());
         }
 
-        using var again = await DataDirectory.OpenAsync(disk, ServerRole.ChunkServer, _logger);
+        using var again = await DataDirectory.OpenAsync(disk, ServerRole.ChunkServer, Logger);
 
         Assert.Equal(Second, again.Master);
     });
@@ -46,10 +31,10 @@ public sealed class MasterFileTests
     [Fact]
     public void A_directory_of_a_version_that_remembered_no_master_has_none() => Run(async (_, disk) =>
     {
-        (await DataDirectory.OpenAsync(disk, ServerRole.ChunkServer, _logger)).Dispose();
+        (await DataDirectory.OpenAsync(disk, ServerRole.ChunkServer, Logger)).Dispose();
         Assert.False(disk.FileExists(MasterFile.Name));
 
-        using var directory = await DataDirectory.OpenAsync(disk, ServerRole.ChunkServer, _logger);
+        using var directory = await DataDirectory.OpenAsync(disk, ServerRole.ChunkServer, Logger);
 
         Assert.Equal(KnownMaster.None, directory.Master);
     });
@@ -93,22 +78,22 @@ public sealed class MasterFileTests
     [Fact]
     public void A_loss_of_power_in_a_write_leaves_the_old_or_the_new()
     {
-        var disk = new SimulatedDisk(_world, "disk");
+        var disk = new SimulatedDisk(World, "disk");
         var seen = new HashSet<KnownMaster>();
         var before = KnownMaster.None;
         for (ulong i = 1; i <= 60; i++)
         {
-            var process = _world.StartProcess("process");
+            var process = World.StartProcess("process");
             var next = new KnownMaster(i, i * 77, i * 1000);
             bool began = false;
             process.Post(async _ =>
             {
-                using var directory = await DataDirectory.OpenAsync(disk.OpenFor(process), ServerRole.ChunkServer, _logger);
+                using var directory = await DataDirectory.OpenAsync(disk.OpenFor(process), ServerRole.ChunkServer, Logger);
                 before = directory.Master;
                 began = true;
                 await directory.SetMasterAsync(next);
             }, null);
-            Assert.True(_world.RunUntil(() => began && MasterFile.TryRead(disk.OpenFor(process), out ulong _, out var written) && written == next, TimeSpan.FromSeconds(1), "the write, but not its flush"), _world.Failure);
+            Assert.True(World.RunUntil(() => began && MasterFile.TryRead(disk.OpenFor(process), out ulong _, out var written) && written == next, TimeSpan.FromSeconds(1), "the write, but not its flush"), World.Failure);
             process.Kill();
             disk.LosePower();
 
