@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks the P model of record append in spec/ (docs/internals/spec.md):
-#   eng/check-spec.sh [--schedules N] [--seed S]    the protocol itself, N schedules (300) for each durability: there must be no violation
+#   eng/check-spec.sh [--schedules N] [--seed S]    the protocol itself, N schedules (300) for each durability, and N/3 in each world of a cold start: no violation
 #   eng/check-spec.sh --mutations [NAME...]         each planted mistake must be found within the schedules that spec/checks/Mutations.p grants it
 # Installs the P tool into spec/.tool when it is missing (NuGet). Exits with 1 if anything is not as it must be, with 2 on wrong usage.
 set -euo pipefail
@@ -36,11 +36,20 @@ if ! .tool/p compile > PCompiled.log 2>&1; then
   exit 1
 fi
 
-check() { # LABEL MUTATION MEMORY FAULTS SCHEDULES: prints one line; 0: nothing was found, 1: something was, 2: the checker failed
-  local label=$1 test="tcAppend___mutation_$2__memory_$3__faults_$4" out="PCheckerOutput/$1" begin=$SECONDS
+check() { # LABEL MUTATION KIND SCHEDULES: prints one line; 0: nothing was found, 1: something was, 2: the checker failed
+  local label=$1 test out="PCheckerOutput/$1" begin=$SECONDS
+  case $3 in # as checks/Tests.p names them
+    calm) test="tcAppend___mutation_$2__memory_false__world_0__faults_0" ;;
+    group) test="tcAppend___mutation_$2__memory_false__world_0__faults_8" ;;
+    memory) test="tcAppend___mutation_$2__memory_true__world_0__faults_8" ;;
+    cold) test="tcColdStart___mutation_$2__memory_false__world_1__faults_3" ;;
+    late) test="tcLate___mutation_$2__memory_false__world_2__faults_3" ;;
+    recover) test="tcRecover___mutation_$2__memory_false__world_3__faults_3" ;;
+    forgetful) test="tcForgetful___mutation_$2__memory_false__world_4__faults_3" ;;
+  esac
   rm -rf -- "$out"
   mkdir -p -- "$out"
-  .tool/p check -tc "$test" --schedules "$5" --max-steps "$max_steps" "${seed[@]}" --outdir "$out" > "$out/log.txt" 2>&1 || true
+  .tool/p check -tc "$test" --schedules "$4" --max-steps "$max_steps" "${seed[@]}" --outdir "$out" > "$out/log.txt" 2>&1 || true
   local explored
   explored=$(sed -nE 's/.*Explored ([0-9]+) schedule.*/\1/p' "$out/log.txt" | tail -n 1)
   if grep -q 'Found 0 bugs' "$out/log.txt"; then
@@ -57,8 +66,8 @@ check() { # LABEL MUTATION MEMORY FAULTS SCHEDULES: prints one line; 0: nothing 
 
 wrong=0
 if "$mutations"; then
-  # NAME = number, // durability budget: what it is
-  while read -r name number durability budget; do
+  # NAME = number, // kind budget: what it is
+  while read -r name number kind budget; do
     if ((${#names[@]})) && [[ " ${names[*]} " != *" $name "* ]]; then
       continue
     fi
@@ -66,19 +75,20 @@ if "$mutations"; then
       printf '%-28s not looked for: docs/internals/spec.md says why\n' "$name"
       continue
     fi
-    memory=false
-    [[ $durability == memory ]] && memory=true
     rc=0
-    check "$name" "$number" "$memory" 8 "$budget" || rc=$?
+    check "$name" "$number" "$kind" "$budget" || rc=$?
     if ((rc != 1)); then
       echo "$name: NOT FOUND within $budget schedules" >&2
       wrong=1
     fi
-  done < <(sed -nE 's|^  ([A-Z_]+) = ([0-9]+),? +// (group\|memory) ([0-9]+): .*|\1 \2 \3 \4|p' checks/Mutations.p)
+  done < <(sed -nE 's|^  ([A-Z_]+) = ([0-9]+),? +// (group\|memory\|cold\|late\|recover\|forgetful) ([0-9]+): .*|\1 \2 \3 \4|p' checks/Mutations.p)
 else
-  check calm 0 false 0 $((schedules / 10 + 1)) || wrong=1
-  check group 0 false 8 "$schedules" || wrong=1
-  check memory 0 true 8 "$schedules" || wrong=1
+  check calm 0 calm $((schedules / 10 + 1)) || wrong=1
+  check group 0 group "$schedules" || wrong=1
+  check memory 0 memory "$schedules" || wrong=1
+  for world in cold late recover forgetful; do
+    check "$world" 0 "$world" $((schedules / 3 + 1)) || wrong=1
+  done
   ((wrong == 0)) || echo "The trace is in spec/PCheckerOutput; docs/internals/spec.md says how to read it." >&2
 fi
 exit "$wrong"

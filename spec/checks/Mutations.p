@@ -1,6 +1,6 @@
 // Planted mistakes. The checker must find them, or its silence about the protocol would say nothing. What a mutation
-// changes stands where the rule is, as `Planted(...)`. Each line says with which durability it is looked for, within how many schedules
-// (eng/check-spec.sh reads that), and what is wrong. 0 schedules: it is not looked for; docs/internals/spec.md says why.
+// changes stands where the rule is, as `Planted(...)`. Each line says with which durability, or in which world of a cold start, it is
+// looked for, within how many schedules (eng/check-spec.sh reads that), and what is wrong. 0 schedules: it is not looked for; docs/internals/spec.md says why.
 
 enum tMutation {
   NONE = 0,
@@ -44,11 +44,22 @@ enum tMutation {
   SEALED_OF_REPLACED = 27,          // group 0: the master believes a primary that was replaced
   BASE_FORGOTTEN = 28,              // group 100: the next chunk starts with an empty table, and unknown writers are served
   BASE_NOT_VERIFIED = 29,           // group 100: the base is taken from whatever replica of the sealed chunk is at hand
-  CONFIRM_SEAL_UNCHECKED = 30       // group 200: a SEAL of the right length is confirmed to a replica of any version
+  CONFIRM_SEAL_UNCHECKED = 30,      // group 200: a SEAL of the right length is confirmed to a replica of any version
+
+  // the cold start and after it
+  FLOOR_IGNORED = 32,               // cold 200: a chunk goes on with whoever is there, however few
+  LATE_MEMBER_DELETED = 33,         // forgetful 600: a replica that knows more to be committed than its sealed chunk has counts as outdated
+  COPY_DELETES_FIRST = 34,          // cold 200: what is at the place of a copy goes before the copy is there
+  SEAL_COUNTED = 35,                // forgetful 600: a replica knows more only if it knows of more than the chunk has with its SEAL
+  GIVEN_UP_DELETED = 37,            // recover 600: a replica that an operator gave up goes, unless it knows that it has more
+  SETTLED_TOO_SOON = 36             // cold 300: the end of a chunk that waits is where a member knows it to be committed, whatever else it has
 }
+
+enum tWorld { USUAL, COLD_START, LATE, RECOVER, FORGETFUL }
 
 param mutation: int;      // of tMutation
 param memory: bool;       // the file's durability: memory, otherwise group
+param world: int;         // of tWorld: docs/internals/spec.md says what may happen there
 param faults: int;        // how many; 0: and the network is kind, too
 
 fun Planted(planted: tMutation): bool { return mutation == (planted to int); }

@@ -11,6 +11,13 @@ event eOpened: (writer: int, epoch: int, last: int);
 event eAcknowledged: (writer: int, sequence: int, place: tPlace);                      // place.sequence 0: the place is forgotten
 event eAborted: (writer: int, epoch: int, sequence: int);
 event eFenced: (writer: int, epoch: int);
+event eOnDisk: (server: machine, handle: int, log: seq[tFrame]);
+event eDiskDied: machine;
+event eReplicaGoes: (server: machine, handle: int, log: seq[tFrame], known: int, copy: seq[tFrame]);   // known to be committed; copy: in its place
+event eLossProven: int;                                                                // of which chunk
+event eOperatorDecided: int;
+event eReadBegan;
+event eFileRead: set[(writer: int, sequence: int)];
 event eWriters: int;
 event eWriterEnded;
 
@@ -170,4 +177,72 @@ spec Progress observes eWriters, eWriterEnded {
     }
   }
   cold state Done { ignore eWriterEnded; }
+}
+
+// A reader that comes to the end of the file has read all that was acknowledged before it began, or the loss is told.
+spec NoSilentLoss observes eAcknowledged, eReadBegan, eFileRead, eLossProven, eOperatorDecided {
+  var acknowledged: set[(writer: int, sequence: int)];
+  var before: set[(writer: int, sequence: int)];
+  var isTold: bool;
+  start state Watching {
+    on eAcknowledged do (m: (writer: int, sequence: int, place: tPlace)) { acknowledged += ((writer = m.writer, sequence = m.sequence)); }
+    on eReadBegan do { before = acknowledged; }
+    on eLossProven do { isTold = true; }
+    on eOperatorDecided do { isTold = true; }
+    on eFileRead do (records: set[(writer: int, sequence: int)]) {
+      var record: (writer: int, sequence: int);
+      foreach (record in before) { assert record in records || isTold, format("SILENT LOSS: {0} was acknowledged, and the file was read without it", record); }
+    }
+  }
+}
+
+// What could be read once stays on disks: a replica goes only when two others have all of that, or the copy that takes its place; and while one disk
+// at most dies, it is always somewhere.
+spec Kept observes eReadable, eOnDisk, eDiskDied, eReplicaGoes {
+  var seen: map[int, map[int, tFrame]];                    // handle -> offset -> frame
+  var disks: map[machine, map[int, seq[tFrame]]];
+  start state Watching {
+    on eReadable do (m: (handle: int, index: int, offset: int, frame: tFrame, view: int)) {
+      if (!(m.handle in seen)) { seen[m.handle] = default(map[int, tFrame]); }
+      if (!(m.offset in seen[m.handle])) { seen[m.handle][m.offset] = m.frame; }
+    }
+    on eOnDisk do (m: (server: machine, handle: int, log: seq[tFrame])) {
+      if (!(m.server in disks)) { disks[m.server] = default(map[int, seq[tFrame]]); }
+      disks[m.server][m.handle] = m.log;
+    }
+    on eReplicaGoes do (m: (server: machine, handle: int, log: seq[tFrame], known: int, copy: seq[tFrame])) {
+      var offset: int;
+      disks[m.server] -= (m.handle);
+      if (!(m.handle in seen)) { return; }
+      foreach (offset in keys(seen[m.handle])) {
+        // Against a disk that forgets helps only what another one knows.
+        if (IsIn(m.log, m.handle, offset) && !IsIn(m.copy, m.handle, offset) && (offset < m.known || world != (FORGETFUL to int))) {
+          assert CopiesOf(m.handle, offset) >= 2,
+            format("A COPY THAT IS NEEDED GOES: of chunk {0}, {1} other disks have what it has at offset {2}", m.handle, CopiesOf(m.handle, offset), offset);
+        }
+      }
+    }
+    on eDiskDied do (server: machine) {
+      var h: int;
+      var offset: int;
+      if (server in disks) { disks -= (server); }
+      if (world != (COLD_START to int)) { return; }
+      foreach (h in keys(seen)) {
+        foreach (offset in keys(seen[h])) {
+          assert CopiesOf(h, offset) > 0, format("LOST with one disk: chunk {0} offset {1}: {2}", h, offset, seen[h][offset]);
+        }
+      }
+    }
+  }
+
+  fun IsIn(log: seq[tFrame], h: int, offset: int): bool { return offset < sizeof(log) && log[offset] == seen[h][offset]; }
+
+  fun CopiesOf(h: int, offset: int): int {
+    var server: machine;
+    var copies: int;
+    foreach (server in keys(disks)) {
+      if (h in disks[server] && IsIn(disks[server][h], h, offset)) { copies = copies + 1; }
+    }
+    return copies;
+  }
 }

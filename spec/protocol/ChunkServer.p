@@ -8,7 +8,7 @@ type tReplica = (
   index: int,
   base: tTable,
   // The metadata on the disk: also metadataBoot, the machine's boot when it was written last.
-  promisedOnDisk: int, lastView: int, metadataBoot: int, sealRecorded: bool,
+  promisedOnDisk: int, lastView: int, metadataBoot: int, sealRecorded: bool, committedOnDisk: int,
   // What readers of the file find, and what is left of it after a loss of power.
   log: seq[tFrame], medium: seq[tFrame],
   // In the process only.
@@ -33,6 +33,8 @@ machine ChunkServer {
   var awaitedBases: map[int, (index: int, base: tChunkBase)];
   var boot: int;
   var stepsToDeath: int;      // 0: none is near
+  var life: int;              // how many disks it had before this one
+  var powerWasLost: bool;     // while it was stopped
 
   start state Serving {
     on eMaster do (m: machine) { master = m; }
@@ -57,6 +59,36 @@ machine ChunkServer {
     on eDieMidway do { stepsToDeath = 1 + choose(4); }
     on eLeaseOver do { StepDownEverywhere(); }
     on eDiskFull do { AbortEverywhere(); }
+
+    // What only the worlds of the cold start have.
+    on eRegisterAgain do Register;
+    on eCloneChunk do OnCloneChunk;
+    on eReadFrames do OnReadFrames;
+    on eReadFramesReply do OnReadFramesReply;
+    on eDeleteChunk do OnDeleteChunk;
+    on eRead do OnRead;
+    on eStop do (powerIsLost: bool) {
+      powerWasLost = powerIsLost;
+      if (!powerIsLost && $) { StopCleanly(); }
+      primaries = default(map[int, tPrimary]);
+      goto Stopped;
+    }
+    on eDiskDies do (isReplaced: bool) { LoseDisk(isReplaced); }
+    ignore eStart, eForget;
+  }
+
+  state Stopped {
+    on eStart do { Restart(powerWasLost); goto Serving; }
+    on eForget do ForgetTails;
+    on eDiskDies do (isReplaced: bool) { LoseDisk(isReplaced); }
+    ignore eMaster, eAppend, eInitWriter, ePrepare, eNewView, eVote, eFlushEnded, eCreateChunk, eFetchBase, eFetchBaseReply, ePromise, eGrant, eSealChunk,
+      eConfirmSeal, eKill, ePowerLoss, eDieMidway, eLeaseOver, eDiskFull, eRegisterAgain, eCloneChunk, eReadFrames, eReadFramesReply, eDeleteChunk, eRead, eStop;
+  }
+
+  state Gone {
+    ignore eMaster, eAppend, eInitWriter, ePrepare, eNewView, eVote, eFlushEnded, eCreateChunk, eFetchBase, eFetchBaseReply, ePromise, eGrant, eSealChunk,
+      eConfirmSeal, eKill, ePowerLoss, eDieMidway, eLeaseOver, eDiskFull, eRegisterAgain, eCloneChunk, eReadFrames, eReadFramesReply, eDeleteChunk, eRead, eStop,
+      eStart, eForget, eDiskDies;
   }
 
   // ================================================================ secondary
@@ -170,6 +202,7 @@ machine ChunkServer {
   fun Flush(h: int) {
     replicas[h].medium = replicas[h].log;
     replicas[h].held = sizeof(replicas[h].log);
+    IsOnDisk(h);
   }
 
   // Beside the loop; one at a time.
@@ -183,10 +216,13 @@ machine ChunkServer {
     var h: int;
     var owed: tOwedVote;
     h = flush.handle;
-    if (!replicas[h].flushing) { return; }                  // it was under way when the process died
+    if (!(h in replicas) || !replicas[h].flushing) { return; }     // it was under way when the process died
     replicas[h].flushing = false;
     if (flush.generation == replicas[h].generation) {
-      if (flush.upTo > sizeof(replicas[h].medium)) { replicas[h].medium = Prefix(replicas[h].log, flush.upTo); }
+      if (flush.upTo > sizeof(replicas[h].medium)) {
+        replicas[h].medium = Prefix(replicas[h].log, flush.upTo);
+        IsOnDisk(h);
+      }
       if (!memory) { replicas[h].held = Most(replicas[h].held, flush.upTo); }
     } else if (Planted(FLUSH_OF_CUT_LOG) && !memory) {
       replicas[h].held = Most(replicas[h].held, Least(flush.upTo, sizeof(replicas[h].log)));
@@ -215,6 +251,8 @@ machine ChunkServer {
     if (IsSealed(h) && !replicas[h].sealRecorded) {
       replicas[h].medium = replicas[h].log;
       replicas[h].sealRecorded = true;
+      IsOnDisk(h);
+      Report(h);
     }
   }
 
@@ -237,7 +275,10 @@ machine ChunkServer {
     var h: int;
     var ballot: int;
     h = m.handle;
-    if (!(h in replicas)) { return; }
+    if (!(h in replicas)) {
+      if (world != (USUAL to int)) { Send(master, eNotFound, (member = this, handle = h, version = m.version, life = life)); }
+      return;
+    }
     ballot = BallotOf(m.version);
     if (ballot > replicas[h].promised) {
       if (h in primaries) { StepDown(h); }
@@ -253,7 +294,8 @@ machine ChunkServer {
       if (!replicas[h].suspect || Planted(PROMISE_CLEARS_SUSPICION)) { replicas[h].metadataBoot = boot; }
       if (Dies()) { return; }
     }
-    Send(master, ePromiseReply, (member = this, handle = h, version = m.version, suspect = replicas[h].suspect));
+    Send(master, ePromiseReply, (member = this, handle = h, version = m.version, suspect = replicas[h].suspect, life = life,
+      tail = sizeof(replicas[h].log), committed = replicas[h].committed));
   }
 
   fun OnGrant(m: (handle: int, version: int, members: set[machine], seal: bool)) {
@@ -298,7 +340,8 @@ machine ChunkServer {
 
   // ================================================================ making a replica
 
-  fun OnCreateChunk(m: (handle: int, index: int, base: tChunkBase)) {
+  fun OnCreateChunk(m: (handle: int, index: int, base: tChunkBase, life: int)) {
+    if (m.life != life) { return; }
     if (m.handle in replicas) {
       Send(master, eCreateChunkReply, (server = this, handle = m.handle));
       return;
@@ -339,8 +382,96 @@ machine ChunkServer {
     made.base = base;
     made.metadataBoot = boot;
     replicas[h] = made;
+    IsOnDisk(h);
     if (h in awaitedBases) { awaitedBases -= (h); }
     Send(master, eCreateChunkReply, (server = this, handle = h));
+  }
+
+  // ================================================================ what the master is told; copies of sealed chunks
+
+  fun Register() {
+    var h: int;
+    if (world == (USUAL to int)) { return; }
+    send master, eRegister, (server = this, life = life);
+    foreach (h in keys(replicas)) { Report(h); }
+    send master, eReportEnds, this;
+  }
+
+  fun Report(h: int) {
+    var report: tReport;
+    if (world == (USUAL to int)) { return; }
+    report.server = this;
+    report.handle = h;
+    report.gone = !(h in replicas);
+    if (h in replicas) {
+      report.lastView = replicas[h].lastView;
+      report.tail = sizeof(replicas[h].log);
+      report.committed = OnceCommitted(h);
+      report.endsInSeal = EndsInSeal(replicas[h].log);
+      report.isSealed = IsSealed(h);
+    }
+    send master, eReport, report;
+  }
+
+  fun OnceCommitted(h: int): int { return Most(replicas[h].committed, CommittedHint(replicas[h].log)); }
+
+  fun HasAllOf(h: int, length: int): bool { return h in replicas && IsSealed(h) && sizeof(replicas[h].log) == length; }
+
+  // 1: what is here already serves meanwhile. 2, 3: in OnReadFramesReply.
+  fun OnCloneChunk(m: (handle: int, version: int, length: int, sources: set[machine])) {
+    if (HasAllOf(m.handle, m.length) || MustStay(m.handle, m.version + 1, m.length)) { Report(m.handle); return; }
+    if (Planted(COPY_DELETES_FIRST) && m.handle in replicas) { Remove(m.handle, default(seq[tFrame])); }
+    Send(choose(m.sources), eReadFrames, (asker = this, handle = m.handle, version = m.version, length = m.length));
+  }
+
+  fun OnReadFrames(m: (asker: machine, handle: int, version: int, length: int)) {
+    if (HasAllOf(m.handle, m.length)) {
+      Send(m.asker, eReadFramesReply, (handle = m.handle, version = m.version, length = m.length, index = replicas[m.handle].index,
+        base = replicas[m.handle].base, log = replicas[m.handle].log));
+    }
+  }
+
+  // 2: what is here ends, unless it must stay. 3: the copy takes its place.
+  fun OnReadFramesReply(m: (handle: int, version: int, length: int, index: int, base: tTable, log: seq[tFrame])) {
+    var copy: tReplica;
+    var h: int;
+    h = m.handle;
+    if (HasAllOf(h, m.length) || MustStay(h, m.version + 1, m.length)) { Report(h); return; }
+    if (h in replicas) { Remove(h, m.log); }
+    copy.index = m.index;
+    copy.base = m.base;
+    copy.log = m.log;
+    copy.medium = m.log;
+    copy.held = m.length;
+    copy.promised = BallotOf(m.version);
+    copy.promisedOnDisk = copy.promised;
+    copy.lastView = copy.promised;
+    copy.metadataBoot = boot;
+    replicas[h] = copy;
+    Commit(h, m.length);
+  }
+
+  fun OnDeleteChunk(m: (handle: int, onlyIfPromisedBelow: int, onlyIfSealedAt: int)) {
+    if (m.handle in replicas && !MustStay(m.handle, m.onlyIfPromisedBelow, m.onlyIfSealedAt)) { Remove(m.handle, default(seq[tFrame])); }
+    Report(m.handle);
+  }
+
+  // It has promised a version that the master did not know of, or knows of a committed frame that the sealed chunk lacks.
+  fun MustStay(h: int, promisedBelow: int, sealedLength: int): bool {
+    if (!(h in replicas)) { return false; }
+    return replicas[h].promised >= BallotOf(promisedBelow) || (HasMore(OnceCommitted(h), sealedLength) && !Planted(LATE_MEMBER_DELETED));
+  }
+
+  fun Remove(h: int, copy: seq[tFrame]) {
+    if (h in primaries) { StepDown(h); }
+    announce eReplicaGoes, (server = this, handle = h, log = replicas[h].log, known = OnceCommitted(h), copy = copy);
+    replicas -= (h);
+  }
+
+  fun OnRead(m: (reader: machine, question: int, handle: int, version: int)) {
+    if (!(m.handle in replicas)) { return; }
+    if (m.version > 0 && (!(m.handle in primaries) || !primaries[m.handle].active || VersionOf(primaries[m.handle].ballot) != m.version)) { return; }
+    Send(m.reader, eReadReply, (question = m.question, handle = m.handle, frames = Prefix(replicas[m.handle].log, replicas[m.handle].committed)));
   }
 
   // ================================================================ primary: its life
@@ -708,6 +839,42 @@ machine ChunkServer {
 
   // ================================================================ death
 
+  fun StopCleanly() {
+    var h: int;
+    foreach (h in keys(replicas)) {
+      Flush(h);
+      replicas[h].committedOnDisk = replicas[h].committed;
+    }
+  }
+
+  // The server that gets an empty disk is started at once.
+  fun LoseDisk(isReplaced: bool) {
+    announce eDiskDied, this;
+    replicas = default(map[int, tReplica]);
+    life = life + 1;
+    if (!isReplaced) { goto Gone; }
+    Restart(true);
+    goto Serving;
+  }
+
+  // Which no checksum tells: also what the metadata says of them is older.
+  fun ForgetTails() {
+    var h: int;
+    foreach (h in keys(replicas)) {
+      if (!replicas[h].sealRecorded && sizeof(replicas[h].log) > 0) {
+        replicas[h].log = Prefix(replicas[h].log, choose(sizeof(replicas[h].log)));
+        replicas[h].medium = replicas[h].log;
+        replicas[h].committedOnDisk = Least(replicas[h].committedOnDisk, sizeof(replicas[h].log));
+        IsOnDisk(h);
+      }
+    }
+  }
+
+  // For the promises.
+  fun IsOnDisk(h: int) {
+    if (world != (USUAL to int)) { announce eOnDisk, (server = this, handle = h, log = replicas[h].medium); }
+  }
+
   // True: the process has died and was started again, in the middle of a step.
   fun Dies(): bool {
     if (stepsToDeath == 0) { return false; }
@@ -741,9 +908,11 @@ machine ChunkServer {
       if (!Planted(FOUND_NOT_FLUSHED)) { replica.medium = replica.log; }
       replica.held = sizeof(replica.log);
       replicas[h] = replica;
+      IsOnDisk(h);
       if (replica.sealRecorded) { Commit(h, sizeof(replica.log)); }
-      else { Commit(h, Least(CommittedHint(replica.log), sizeof(replica.log))); }
+      else { Commit(h, Least(Most(CommittedHint(replica.log), replica.committedOnDisk), sizeof(replica.log))); }
     }
+    Register();
   }
 
   // Of what no flush covered each write, also a cut, may have reached the disk or not. Frames are chained: what is found is a prefix of one of the two.

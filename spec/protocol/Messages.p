@@ -21,10 +21,12 @@ event eVote: (voter: machine, handle: int, asked: int, status: tVoteStatus, dura
 
 // ---------------------------------------------------------------- master to chunk server, chunk server to chunk server
 
-event eCreateChunk: (handle: int, index: int, base: tChunkBase);
+event eCreateChunk: (handle: int, index: int, base: tChunkBase, life: int);
 event eCreateChunkReply: (server: machine, handle: int);
 event ePromise: (handle: int, version: int);
-event ePromiseReply: (member: machine, handle: int, version: int, suspect: bool);
+// NOT_FOUND is a reply of its own.
+event eNotFound: (member: machine, handle: int, version: int, life: int);
+event ePromiseReply: (member: machine, handle: int, version: int, suspect: bool, life: int, tail: int, committed: int);
 event eGrant: (handle: int, version: int, members: set[machine], seal: bool);
 event eSealChunk: (handle: int, version: int);
 event eConfirmSeal: (handle: int, version: int, length: int);
@@ -36,12 +38,37 @@ event eFetchBaseReply: (wantedFor: int, table: tTable);
 event eSealed: (sender: machine, handle: int, version: int, length: int, baseDigest: tTable);
 event eSuspect: (sender: machine, handle: int, version: int, member: machine);
 
+// A server registers, and reports all that it has, each time that it or the master has started. That and the reports of what has changed
+// are repeated until they are answered, in their order: in the model they are not lost. `life`: how often the disk was replaced by an empty
+// one. Nothing that was sent to or by the process before is heard any more (connections end with it).
+event eRegister: (server: machine, life: int);
+event eRegisterAgain;
+event eReport: tReport;
+event eReportEnds: machine;
+
+// ---------------------------------------------------------------- repair
+
+event eCloneChunk: (handle: int, version: int, length: int, sources: set[machine]);
+event eReadFrames: (asker: machine, handle: int, version: int, length: int);
+event eReadFramesReply: (handle: int, version: int, length: int, index: int, base: tTable, log: seq[tFrame]);
+event eDeleteChunk: (handle: int, onlyIfPromisedBelow: int, onlyIfSealedAt: int);
+
 // ---------------------------------------------------------------- client to master
 
 event eRegisterWriter: (client: machine, writer: int);
 event eRegisterWriterReply: (epoch: int);
 event eLocateTail: (client: machine, question: int, suspectHandle: int, suspectVersion: int);
 event eLocateTailReply: (question: int, handle: int, index: int, version: int, primary: machine);
+
+// ---------------------------------------------------------------- reading: from whoever has all of a sealed chunk, from the open chunk's primary
+
+type tLocation = (handle: int, version: int, sealedLength: int, holders: set[machine], settledEnd: int);      // settledEnd -1: nobody can tell
+
+event eLocateChunks: (reader: machine, question: int, complains: bool);
+event eLocateChunksReply: (question: int, chunks: seq[tLocation]);
+// Of an open chunk the end is believed only from the primary of this version. 0: any replica will do.
+event eRead: (reader: machine, question: int, handle: int, version: int);
+event eReadReply: (question: int, handle: int, frames: seq[tFrame]);
 
 // ---------------------------------------------------------------- what happens inside of a machine, and to it
 
@@ -57,5 +84,12 @@ event eDieMidway;                          // as one of these two, in the middle
 event eLeaseOver;
 event eDiskFull;
 event eMasterCrash;
+event eStop: bool;                         // the process ends and nobody starts it; true: the machine has lost its power
+event eStart;
+event eDiskDies: bool;                     // for ever; true: the server is started with an empty one
+event eForget;                              // its disk has lost the last frames of some logs, and shows it nowhere
+event eSilent: machine;                    // the master misses its heartbeats
+event eGraceOver: (member: machine, isGone: bool);         // member_grace has passed; isGone: after each start of the master it will again
+event eOperatorDecides: machine;
 event eReplacePrimary;                     // the master changes its mind for no reason
 event eEndChunk;

@@ -19,6 +19,9 @@ type tStretch = (ballot: int, from: int);
 // Where a new chunk's base comes from. previousHandle 0: the file's first chunk.
 type tChunkBase = (previousHandle: int, previousLength: int, digest: tTable, sources: set[machine]);
 
+// What a chunk server says of one replica; gone: that it has none.
+type tReport = (server: machine, handle: int, gone: bool, lastView: int, tail: int, committed: int, endsInSeal: bool, isSealed: bool);
+
 // ---------------------------------------------------------------- sizes: small, so that the rare is common
 
 fun Capacity(): int { return 3; }          // frames before a chunk is sealed
@@ -57,6 +60,13 @@ fun FramesFrom(log: seq[tFrame], from: int): seq[tFrame] {
 
 fun EndsInSeal(log: seq[tFrame]): bool {
   return sizeof(log) > 0 && log[sizeof(log) - 1].kind == SEAL;
+}
+
+// Knows of a committed frame that a sealed chunk of this length does not have: the SEAL is the chunk's last frame, and no record. Not of a
+// replica that has all of the chunk.
+fun HasMore(committed: int, sealedLength: int): bool {
+  if (Planted(SEAL_COUNTED)) { return committed > sealedLength; }
+  return committed >= sealedLength;
 }
 
 // How far the log was once known to be committed, as its frames say.

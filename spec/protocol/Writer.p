@@ -167,12 +167,12 @@ machine Writer {
     if (reply.status == BUSY) { goto Appending; }
     if (reply.status == OUT_OF_ORDER) {
       if (!isDefinite) { Ask(true); }
-      assert reply.lastSequence >= oldestWhenSent[reply.call.sequence] - 1,
+      assert world >= (RECOVER to int) || reply.lastSequence >= oldestWhenSent[reply.call.sequence] - 1,
         format("ACKNOWLEDGED RECORDS LOST: the file ends at sequence {0} of writer {1}, but {2} was acknowledged", reply.lastSequence, writer,
           oldestWhenSent[reply.call.sequence] - 1);
       goto Appending;
     }
-    assert reply.status != UNKNOWN_WRITER || !isDefinite, format("WRITER {0} FORGOTTEN in epoch {1}: {2}", writer, epoch, reply);
+    assert world >= (RECOVER to int) || reply.status != UNKNOWN_WRITER || !isDefinite, format("WRITER {0} FORGOTTEN in epoch {1}: {2}", writer, epoch, reply);
     Ask(reply.status == NOT_PRIMARY || reply.status == UNKNOWN_WRITER);
   }
 

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
+using Semel.Protocol.Frames;
 
 namespace Semel.ChunkServer.Appending;
 
@@ -18,7 +19,7 @@ namespace Semel.ChunkServer.Appending;
 /// </summary>
 internal readonly record struct SealSummary(uint Length, uint BaseDigest, ulong FileRecords, ulong FilePayloadBytes, uint Writers)
 {
-    public const int Size = 32;
+    public const int Size = FrameHeader.SealPayloadLength;
 
     public void Write(Span<byte> target)
     {

@@ -194,9 +194,9 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
             bool isThere = registry.TryGet(handle, out var existing);
             if (isThere && existing!.Report is { Sealed: true, Damaged: false } report && report.Tail == clone.Length)
                 return new CommandResult { Status = Status.Ok };
-            if (isThere && existing!.Report.OnceCommitted > clone.Length)
+            if (isThere && existing!.Report.OnceCommitted >= GoesBelow(existing, clone))
             {
-                services.Logger.LongerReplicaKept(handle, existing.Report.OnceCommitted, clone.Length + 1);
+                services.Logger.LongerReplicaKept(handle, existing.Report.OnceCommitted, GoesBelow(existing, clone));
                 return new CommandResult
                 {
                     Status = Status.Conflict,
@@ -215,6 +215,18 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
         }
     }
 
+    /// <summary>
+    /// A replica that knows so many bytes to be committed has something that the copy lacks. The copy's last frame is its SEAL, which is
+    /// no record: only a replica that ends in a SEAL there too, or that rotted and may have, goes for it.
+    /// </summary>
+    private static uint GoesBelow(Replica existing, CloneChunk clone)
+    {
+        var report = existing.Report;
+        bool mayBeTheSame = report.Damaged || (report.EndsInSeal && report.Tail == clone.Length);
+        uint seal = FrameHeader.LengthOfFrame(FrameHeader.SealPayloadLength);
+        return (mayBeTheSame ? clone.Length : clone.Length - Math.Min(clone.Length, seal)) + 1;
+    }
+
     private async Task<CommandResult> ReplaceAsync(CloneChunk clone, Replica? existing, ChunkFiles copy, string source)
     {
         var handle = new ChunkHandle(clone.Handle);
@@ -224,7 +236,7 @@ internal sealed class ReplicaMaker(ReplicaRegistry registry, ReplicaServices ser
             // Step 2
             if (existing is null)
                 await ClearPlaceAsync(handle);
-            else if (await AskToGoAsync(existing, clone.Version + 1, clone.Length + 1, keepFiles: true) is { Status: not Status.Ok } refusal)
+            else if (await AskToGoAsync(existing, clone.Version + 1, GoesBelow(existing, clone), keepFiles: true) is { Status: not Status.Ok } refusal)
                 return refusal;
 
             // Step 3

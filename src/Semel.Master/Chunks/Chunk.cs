@@ -1,5 +1,6 @@
 using Semel.Master.Namespace;
 using Semel.Protocol;
+using Semel.Protocol.Frames;
 using Semel.Protocol.Identity;
 
 namespace Semel.Master.Chunks;
@@ -41,6 +42,9 @@ internal sealed class Chunk
 
     /// <summary>Where the SEAL frame ends; 0 while the chunk is open.</summary>
     public uint SealedLength { get; private set; }
+
+    /// <summary>Where the records of a sealed chunk end at the latest, and its SEAL frame begins.</summary>
+    public uint RecordsEnd => SealedLength - Math.Min(SealedLength, FrameHeader.LengthOfFrame(FrameHeader.SealPayloadLength));
 
     /// <summary>
     /// Ballot of the SEAL frame: with the length it tells whether a log is the chunk's. 0: open, or sealed by an older version of Semel.

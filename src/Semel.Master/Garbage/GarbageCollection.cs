@@ -43,7 +43,7 @@ internal sealed class GarbageCollection(
                 if (chunk!.IsSealed)
                     repair.HasNone(chunk, server.Id);
                 else
-                    proofs.Compare(chunk, server.Id, report.Committed);
+                    proofs.Compare(chunk, server.Id, report);
                 repair.HasOutdated(chunk!, server.Id);
                 break;
             case ReplicaVerdict.NeverUsed:

@@ -10,9 +10,9 @@ using Semel.Protocol.Wires;
 namespace Semel.Master.Garbage;
 
 /// <summary>
-/// Replicas that prove a loss: they know more bytes to be committed than their chunk has. Whatever the cause (an operator who decided, a
-/// disk that lied, a bug), records that were acknowledged are missing from the file, and this replica may be all that is left of them. It
-/// is logged, and kept for ever.
+/// Replicas that prove a loss: they know frames to be committed that their chunk does not have. Whatever the cause (an operator who
+/// decided, a disk that lied, a bug), records that were acknowledged are missing from the file, and this replica may be all that is left of
+/// them. It is logged, and kept for ever.
 /// </summary>
 internal sealed class LossProofs(MasterServices services, ServerRegistry servers)
 {
@@ -38,10 +38,10 @@ internal sealed class LossProofs(MasterServices services, ServerRegistry servers
     /// A former member of an open chunk reported. Each current member must have all that it knows to be committed, or has it in its log at
     /// least.
     /// </summary>
-    public void Compare(Chunk chunk, ServerId server, uint committed)
+    public void Compare(Chunk chunk, ServerId server, ChunkReport report)
     {
-        if (committed > 0 && !Has(chunk.Handle, server))
-            _candidates[(chunk.Handle.Value, server)] = new Candidate(committed) { NotBefore = services.Now };
+        if (report.Committed > 0 && !Has(chunk.Handle, server))
+            _candidates[(chunk.Handle.Value, server)] = new Candidate(report) { NotBefore = services.Now };
     }
 
     public void Tick()
@@ -53,7 +53,7 @@ internal sealed class LossProofs(MasterServices services, ServerRegistry servers
             else if (chunk.IsSealed)
             {
                 _candidates.Remove(key);
-                if (candidate.Committed > chunk.SealedLength)
+                if (ReplicaJudge.KnowsMore(chunk, candidate.Report))
                     Take(chunk, key.Server, candidate.Committed);
             }
             else if (_running < ParallelChecks && services.Now >= candidate.NotBefore)
@@ -70,13 +70,14 @@ internal sealed class LossProofs(MasterServices services, ServerRegistry servers
         ulong version = chunk.Version;
         uint most = 0;
         bool all = true;
+        bool isEnding = false;
         foreach (var member in chunk.Members)
         {
             var result = await services.Wire.LinkTo(servers.Get(member).Address).CallAsync(
                 MessageKind.InspectChunk, new InspectChunkRequest { Handle = chunk.Handle.Value }, Payload.Empty, services.Options.CallTimeout, services.Stopping);
             result.Payload.Release();
             if (result.IsAnswered && result.Answer<InspectChunkReply>() is { Status: Status.Ok } reply)
-                most = Math.Max(most, reply.Report.Tail);
+                (most, isEnding) = (Math.Max(most, reply.Report.Tail), isEnding | reply.Report.EndsInSeal);
             else
                 all = false;
         }
@@ -84,7 +85,11 @@ internal sealed class LossProofs(MasterServices services, ServerRegistry servers
         if (chunk.IsGone || chunk.IsSealed || chunk.Version != version)
             return;     // looked at again
         if (most >= candidate.Committed)
-            _candidates.Remove((chunk.Handle.Value, server));
+        {
+            // A SEAL is no record that the other one may be missing: decided when the chunk is sealed.
+            if (!isEnding)
+                _candidates.Remove((chunk.Handle.Value, server));
+        }
         else if (all)
         {
             _candidates.Remove((chunk.Handle.Value, server));
@@ -92,9 +97,10 @@ internal sealed class LossProofs(MasterServices services, ServerRegistry servers
         }
     }
 
-    private sealed class Candidate(uint committed)
+    private sealed class Candidate(ChunkReport report)
     {
-        public uint Committed => committed;
+        public ChunkReport Report => report;
+        public uint Committed => report.Committed;
         public long NotBefore { get; set; }
     }
 }

@@ -29,7 +29,8 @@ internal enum ReplicaVerdict
     NeverUsed = 8,
 
     /// <summary>
-    /// It knows more bytes to be committed than its sealed chunk has: the file lacks acknowledged records, and this replica may have them.
+    /// It knows frames to be committed that its sealed chunk does not have: the file lacks acknowledged records, and this replica may have
+    /// them.
     /// </summary>
     ProvesLoss = 10,
 
@@ -65,8 +66,7 @@ internal static class ReplicaJudge
         if (!report.Gone && report.CreationId != 0 && chunk.CreationId != 0 && report.CreationId != chunk.CreationId)
             return ReplicaVerdict.Foreign;
         bool isMember = chunk.Members.Contains(server);
-        // Of a damaged file of which nothing verifies not even what it says is believed: it may be another chunk's.
-        if (chunk.IsSealed && !report.Gone && Math.Max(report.Committed, report.Tail == 0 ? 0 : report.OnceCommitted) > chunk.SealedLength)
+        if (chunk.IsSealed && !report.Gone && KnowsMore(chunk, report))
             return ReplicaVerdict.ProvesLoss;
         if (report.Gone || report.Damaged)
             return isMember || chunk.IsSealed ? ReplicaVerdict.Lost : ReplicaVerdict.InUse;
@@ -84,6 +84,20 @@ internal static class ReplicaJudge
         // The report may be older than the SEAL; a member voted for all of the chunk. A former one may have been left out after it held the
         // last frame.
         return isMember || EndsAsTheChunk(chunk, report) ? ReplicaVerdict.Unconfirmed : ReplicaVerdict.Outdated;
+    }
+
+    /// <summary>
+    /// The replica knows frames to be committed that the sealed chunk does not have. The SEAL is a frame of the chunk and no record: what
+    /// ends within it, or at the same length and in something else, is more.
+    /// </summary>
+    public static bool KnowsMore(Chunk chunk, ChunkReport report)
+    {
+        // Of a damaged file of which nothing verifies not even what it says is believed: it may be another chunk's.
+        uint once = Math.Max(report.Committed, report.Tail == 0 ? 0 : report.OnceCommitted);
+        if (once <= chunk.RecordsEnd)
+            return false;
+        // A replica that had all of the chunk and rotted cannot show its SEAL any more.
+        return once != chunk.SealedLength || (!report.Damaged && !(report.Tail == chunk.SealedLength && (report.Sealed || report.EndsInSeal)));
     }
 
     /// <summary>The same ballot sequenced the SEAL at the same offset: it is the same frame, and all before it are the same.</summary>

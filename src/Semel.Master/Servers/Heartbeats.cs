@@ -36,6 +36,11 @@ internal sealed class Heartbeats(
         bool serves = request.Serves || IsOfAnOlderVersion(request);
         if (serves)
             services.Standing.Confirm(server.Id);
+        if (serves && !server.Serves)
+        {
+            server.Serves = true;
+            servers.Changed.Fire();
+        }
         reply.Position = services.Journal.DurableEntry;
         bool isNews = request.Sequence > server.Sequence;   // what is late or repeated says is old
         if (isNews)

@@ -48,6 +48,9 @@ internal sealed class KnownServer(ServerId id, string address)
     /// <summary>Has told of everything that it has since its last registration.</summary>
     public bool HasReported { get; set; }
 
+    /// <summary>Has said since its last registration that it serves this master. Before that it makes no replicas.</summary>
+    public bool Serves { get; set; }
+
     /// <summary>When a primary last accused it.</summary>
     public long? AccusedAt { get; set; }
 

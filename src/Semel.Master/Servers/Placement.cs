@@ -21,7 +21,7 @@ internal sealed class Placement(MasterServices services, ServerRegistry servers)
         count <= 0
             ? []
             : [.. servers.Alive
-                .Where(s => HasSpace(s, bytes) && !except.Contains(s.Id))
+                .Where(s => s.Serves && HasSpace(s, bytes) && !except.Contains(s.Id))
                 .Select(s => (Server: s, Draw: services.Random.Next()))
                 .OrderBy(c => IsLastChoice(c.Server))
                 .ThenByDescending(c => preferred.Contains(c.Server.Id))
@@ -41,7 +41,7 @@ internal sealed class Placement(MasterServices services, ServerRegistry servers)
 
     /// <summary>Healthy servers with room for a replica, besides those given.</summary>
     public int SparesFor(ServerSet members, uint bytes) =>
-        servers.Alive.Count(s => !members.Contains(s.Id) && HasSpace(s, bytes) && !IsLastChoice(s));
+        servers.Alive.Count(s => s.Serves && !members.Contains(s.Id) && HasSpace(s, bytes) && !IsLastChoice(s));
 
     /// <summary>A server that does not say how large it is may be as large as it likes.</summary>
     private static bool HasSpace(KnownServer server, uint bytes) => server.CapacityBytes == 0 || server.FreeBytes >= bytes;

@@ -44,7 +44,7 @@ internal sealed class Registration(
         }
         (server.HeardAt, server.Sequence, server.LeasesRenewedAt) = (services.Now, 0, null);
         (server.CapacityBytes, server.FreeBytes) = (request.CapacityBytes, request.FreeBytes);
-        (server.HasReported, server.Report) = (false, new FullReport(handles.Next, maker.BeingMade()));
+        (server.Serves, server.HasReported, server.Report) = (false, false, new FullReport(handles.Next, maker.BeingMade()));
         servers.SetPresence(server, ServerPresence.Alive);
         services.Logger.ServerRegistered(server.Id, server.Address);
 

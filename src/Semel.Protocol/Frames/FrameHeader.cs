@@ -50,6 +50,9 @@ public readonly record struct FrameHeader
     public const ushort Magic = 0x4653;
     public const int Alignment = 8;
 
+    /// <summary>The least payload of a SEAL frame: its fixed part.</summary>
+    public const int SealPayloadLength = 32;
+
     public FrameKind Kind { get; init; }
     public ushort RecordCount { get; init; }
     public uint PayloadLength { get; init; }

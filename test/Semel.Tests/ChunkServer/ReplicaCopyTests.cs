@@ -60,6 +60,28 @@ public sealed class ReplicaCopyTests
     }
 
     [Fact]
+    public void A_copy_that_has_its_SEAL_where_a_committed_record_is_here_is_refused()
+    {
+        var cluster = new ScriptedCluster();
+        cluster.Run(async () =>
+        {
+            await cluster.CreateAsync();
+            await cluster.GrantAsync(0, 1);
+            await cluster.InitAsync(0, 5, 1);
+            Assert.Equal(AppendStatus.Committed, (await cluster.AppendAsync(0, 5, 1, 1, "a"))!.Status);
+            uint end = (await cluster.InspectAsync(0))!.Report.Committed;
+            await cluster.UntilAsync(async () => (await cluster.InspectAsync(2))!.Report.Committed == end);
+            await cluster.PromiseAsync(2, 2);
+
+            // Shorter by the record, longer by the SEAL.
+            var copied = await cluster.OrderAsync(2, Copy(end + 16, 1));
+
+            Assert.Equal(Status.Conflict, copied.Status);
+            Assert.Equal(end, (await cluster.InspectAsync(2))!.Report.Committed);
+        });
+    }
+
+    [Fact]
     public void A_crash_at_any_time_leaves_the_old_replica_or_the_new_one()
     {
         for (int flushes = 0; flushes < 14; flushes++)

@@ -11,6 +11,7 @@ public sealed class ReplicaJudgeTests
     private const ulong Member = 1;
     private const ulong Other = 9;
     private const uint SealedAt = 4096;
+    private const uint SealLength = 96;
     private const ulong Making = 777;
     private const ulong SealBallot = 1UL << 24;
 
@@ -102,7 +103,7 @@ public sealed class ReplicaJudgeTests
         var anothers = once.Clone();
         anothers.Tail = 0;
         var longer = Report(view: 1, tail: SealedAt + 640);
-        longer.Committed = SealedAt;
+        longer.Committed = SealedAt - SealLength;
 
         Assert.Equal(ReplicaVerdict.ProvesLoss, Judge(Sealed(), Other, more));
         Assert.Equal(ReplicaVerdict.ProvesLoss, Judge(Sealed(), Member, more));
@@ -110,6 +111,24 @@ public sealed class ReplicaJudgeTests
         Assert.Equal(ReplicaVerdict.Lost, Judge(Sealed(), Other, anothers));
         Assert.Equal(ReplicaVerdict.Outdated, Judge(Sealed(), Other, longer));
         Assert.Equal(ReplicaVerdict.InUse, Judge(Open(), Member, more));
+    }
+
+    [Fact]
+    public void A_committed_record_in_the_place_of_the_SEAL_proves_a_loss_too()
+    {
+        var within = Report(view: 1, tail: SealedAt - 16);
+        within.Committed = SealedAt - 16;
+        var asLong = Report(view: 1, tail: SealedAt);
+        asLong.Committed = SealedAt;
+        var before = Report(view: 1, tail: SealedAt - SealLength);
+        before.Committed = SealedAt - SealLength;
+        var rotted = Report(view: 1, tail: 64, damaged: true);
+        rotted.OnceCommitted = SealedAt;
+
+        Assert.Equal(ReplicaVerdict.ProvesLoss, Judge(Sealed(), Other, within));
+        Assert.Equal(ReplicaVerdict.ProvesLoss, Judge(Sealed(), Other, asLong));
+        Assert.Equal(ReplicaVerdict.Outdated, Judge(Sealed(), Other, before));
+        Assert.Equal(ReplicaVerdict.Lost, Judge(Sealed(), Other, rotted));
     }
 
     private static ReplicaVerdict Judge(Chunk? chunk, ulong server, ChunkReport report, bool isBeingMade = false, bool wasAdded = false, bool mayBeLeftover = false) =>
