@@ -181,7 +181,7 @@ internal sealed class SimulatedCluster
 
     private bool HasForgotten(SimulatedServer server, ChunkHandle handle)
     {
-        if (!server.WasHarmed && !(server.LostPower && Shape.Durability == Durability.Memory))
+        if (!server.WasHarmed && !server.LostDisk && !(server.LostPower && Shape.Durability == Durability.Memory))
             return false;
         var report = ((ChunkServerNode?)server.Node?.Node)?.Reports().FirstOrDefault(r => r.Handle == handle.Value);
         return report is null or { Suspect: true } or { Damaged: true };

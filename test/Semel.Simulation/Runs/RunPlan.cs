@@ -224,8 +224,15 @@ internal sealed record RunPlan
             .Where(_ => random.OneIn(3))
             .Where(kind => !(plan.HarshMaster && NeedsRepair(kind, plan.Shape.Durability)))
             .ToList();
+        // While two masters contend nobody repairs, and disks that die one after another take the last copies. That is not promised.
+        if (kinds.Exists(IsOfTheMaster) && kinds.Exists(IsOfDyingDisks))
+            kinds.RemoveAll(random.OneIn(2) ? IsOfTheMaster : IsOfDyingDisks);
         return seed % 4 != 1 || kinds.Count == 0 ? plan : plan.With(kinds, random);
     }
+
+    private static bool IsOfTheMaster(FaultKind kind) => kind is FaultKind.OldMaster or FaultKind.TwoMasters;
+
+    private static bool IsOfDyingDisks(FaultKind kind) => kind is FaultKind.DiskDies or FaultKind.IdleDeaths;
 
     /// <summary>A run with these kinds of faults as well: often enough to meet one, with machines enough.</summary>
     private RunPlan With(List<FaultKind> kinds, SimulatedRandom random) => this with
