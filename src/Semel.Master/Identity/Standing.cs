@@ -28,6 +28,7 @@ internal sealed class Standing(MasterOptions options, MasterState state, Operati
     private readonly SortedSet<ServerId> _reported = [];       // of these; everything that they have is known
     private readonly SortedDictionary<ServerId, string> _objections = [];
     private int _known;
+    private bool _asksWhoeverComesFirst;                       // the log names no server: one that is not known yet
     private long _beganAt;
     private bool _isElected;
     private bool _isConfirmed;
@@ -49,7 +50,8 @@ internal sealed class Standing(MasterOptions options, MasterState state, Operati
 
     /// <summary>Why nothing is given away at the moment; null when it is.</summary>
     public string? Withholds => Refutation ?? (_isConfirmed ? null
-        : $"The master has just started and gives nothing away before its chunk servers have confirmed that its operation log is whole: {_known - _unconfirmed.Count} of {_known} have"
+        : $"The master has just started and gives nothing away before its chunk servers have confirmed that its operation log is whole: "
+            + (_asksWhoeverComesFirst ? "it names none, and none has registered yet" : $"{Confirmed} of {_known} have")
             + (_objections.Count > 0 ? $"; {_objections.First().Value}" : "."));
 
     /// <summary>Begins the next epoch in the log. Nobody may hear of it before it is durable.</summary>
@@ -60,14 +62,17 @@ internal sealed class Standing(MasterOptions options, MasterState state, Operati
         ulong epoch = Math.Max(state.Epoch, above) + 1;
         if (epoch > IdRange.MaxEpoch)
             throw new IOException($"The epoch {epoch} of the master is beyond {IdRange.MaxEpoch}: no id can carry it.");
+        bool isFirst = state.Epoch == 0;
         journal.Append(new LogEntry { EpochBegun = new EpochBegun { Epoch = epoch, Nonce = (ulong)random.NextInt64(1, long.MaxValue), AcceptsLoss = acceptsLoss } });
         _unconfirmed.Clear();
         _unconfirmed.UnionWith(state.Servers.Keys);
         _reported.Clear();
         _objections.Clear();
-        (_known, _beganAt) = (_unconfirmed.Count, time.GetTimestamp());
-        // A cluster without servers has given nothing away that anybody could hold against it.
-        _isElected = _isConfirmed = _known == 0;
+        _beganAt = time.GetTimestamp();
+        // Nobody can hold anything against the first master of a cluster. A later one may have an old log, also if that names no server.
+        _isElected = _isConfirmed = isFirst;
+        _asksWhoeverComesFirst = !isFirst && _unconfirmed.Count == 0;
+        _known = _asksWhoeverComesFirst ? 1 : _unconfirmed.Count;
         Changed.Fire();
     }
 
@@ -86,6 +91,11 @@ internal sealed class Standing(MasterOptions options, MasterState state, Operati
     public void TakeReported(ServerId server)
     {
         _objections.Remove(server);
+        if (_asksWhoeverComesFirst)
+        {
+            _asksWhoeverComesFirst = false;
+            _unconfirmed.Add(server);
+        }
         if (_unconfirmed.Contains(server) && _reported.Add(server))
             Decide();
     }
@@ -125,15 +135,16 @@ internal sealed class Standing(MasterOptions options, MasterState state, Operati
     /// <summary>Looks whether the time has come to go on with fewer than most.</summary>
     public void Decide()
     {
-        int confirmed = _known - _unconfirmed.Count;
-        _isElected |= IsEnough(confirmed + _reported.Count);
-        if (_isConfirmed || !_isElected || !IsEnough(confirmed))
+        _isElected |= IsEnough(Confirmed + _reported.Count);
+        if (_isConfirmed || !_isElected || !IsEnough(Confirmed))
             return;
         _isConfirmed = true;
         if (_known > 0)
-            logger.MasterConfirmed(confirmed, _known);
+            logger.MasterConfirmed(Confirmed, _known);
         Changed.Fire();
     }
+
+    private int Confirmed => _asksWhoeverComesFirst ? 0 : _known - _unconfirmed.Count;
 
     private bool IsEnough(int servers) =>
         _known == 0 || servers * 2 > _known || (servers > 0 && _objections.Count == 0 && time.GetElapsedTime(_beganAt) >= options.DeadAfter);

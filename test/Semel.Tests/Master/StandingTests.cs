@@ -94,6 +94,21 @@ public sealed class StandingTests
     });
 
     [Fact]
+    public void A_log_that_names_no_server_may_be_old_and_the_first_server_that_comes_is_asked() => MasterFixture.Run(async m =>
+    {
+        await m.CreateAsync("/first");      // nobody can hold anything against the first master of a cluster
+        await m.RestartAsync();
+
+        var created = m.CreateAsync("/second");
+        await m.PassAsync(TimeSpan.FromSeconds(1));
+        Assert.False(created.IsCompleted);
+        Assert.Contains("none has registered", (await m.StatusAsync()).Withholds, StringComparison.Ordinal);
+        await m.JoinAsync("fresh");
+
+        Assert.Equal(Status.Ok, (await created).Status);
+    });
+
+    [Fact]
     public void One_server_that_is_left_is_enough_when_the_others_are_silent() => MasterFixture.Run(async m =>
     {
         var servers = await m.JoinAsync(3);

@@ -12,6 +12,7 @@ public sealed class WriterTests
         var first = await m.RegisterWriterAsync("/a", "import");
         var second = await m.RegisterWriterAsync("/a", "import");
         await m.RestartAsync();
+        await m.JoinAsync("first");
         var third = await m.RegisterWriterAsync("/a", "import");
 
         Assert.Equal([1u, 2u, 3u], [first.Epoch, second.Epoch, third.Epoch]);
@@ -55,6 +56,7 @@ public sealed class WriterTests
         var known = await m.RegisterWriterAsync("/a", "import");
         await m.CallAsync<RetireWriterReply>(MessageKind.RetireWriter, new RetireWriterRequest { FileId = passing.FileId, Name = "random", Writer = passing.Writer, Epoch = 1 });
         await m.RestartAsync();
+        await m.JoinAsync("first");
 
         var request = new IdentifyWritersRequest { Path = "/a", FileId = passing.FileId };
         request.Writers.AddRange([known.Writer, passing.Writer, known.Writer + 1]);
@@ -109,6 +111,7 @@ public sealed class WriterTests
         Assert.Equal(Status.Ok, (await Retire("random", passing.Writer)).Status);
         Assert.Equal(Status.NotFound, (await Retire("random", passing.Writer)).Status);
         await m.RestartAsync();
+        await m.JoinAsync("first");
         Assert.Equal(1u, (await m.StatAsync("/a")).Writers);
     });
 
