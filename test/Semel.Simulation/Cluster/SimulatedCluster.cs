@@ -176,8 +176,11 @@ internal sealed class SimulatedCluster
     /// <summary>
     /// A chunk has no replica left that anybody may believe, and that for a good reason. Then the file has to wait for its operator.
     /// </summary>
-    public bool IsUnavailableByRight() => Chunks().Any(chunk =>
-        chunk.Holders.All(server => HasForgotten(server, chunk.Handle)) && !Copies.Provable(chunk.Handle).Any());
+    /// <param name="evenIfWhole">
+    /// Also when a server that was left out still has all of it, which the master cannot know: where nobody looks after that when files are touched.
+    /// </param>
+    public bool IsUnavailableByRight(bool evenIfWhole) => Chunks().Any(chunk =>
+        chunk.Holders.All(server => HasForgotten(server, chunk.Handle)) && (evenIfWhole || !Copies.Provable(chunk.Handle).Any()));
 
     private bool HasForgotten(SimulatedServer server, ChunkHandle handle)
     {

@@ -120,7 +120,7 @@ internal sealed class RandomRun
     /// <summary>No progress is right when all that is left of a chunk, or of the master, may lack acknowledged records: that is for an operator to decide.</summary>
     private bool IsExcused()
     {
-        if (!_cluster.IsHealed || !(_cluster.IsUnavailableByRight() || (_cluster.OldWasElected && _cluster.IsRefuted)))
+        if (!_cluster.IsHealed || !(_cluster.IsUnavailableByRight(evenIfWhole: !_plan.TouchesDisks) || (_cluster.OldWasElected && _cluster.IsRefuted)))
             return false;
         _world.Reached("unavailable, as it must be");
         return true;
