@@ -51,6 +51,9 @@ internal sealed class Chunk
     /// </summary>
     public ulong SealBallot { get; private set; }
 
+    /// <summary>An operator decided for a copy once: others may have had more, and nothing says whether that was acknowledged.</summary>
+    public bool IsDecided { get; private set; }
+
     public bool IsSealed => SealedLength > 0;
     public bool IsGone => File.IsDeleted;
 
@@ -79,6 +82,7 @@ internal sealed class Chunk
         // Only then is everything that was ever decided on each member of the new configuration. An operator may have to give that up.
         Invariant.Holds(byOperator || members.All(Members.Contains));
         (Version, _reservedAhead, Members, Primary, Replicas) = (version, 0, members, primary, members);
+        IsDecided |= byOperator;
     }
 
     public void Seal(ulong version, uint length, ulong sealBallot)

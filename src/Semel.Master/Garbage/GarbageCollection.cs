@@ -33,7 +33,7 @@ internal sealed class GarbageCollection(
                 repair.IsUnconfirmed(chunk!, server.Id);
                 break;
             case ReplicaVerdict.Lost:
-                TakeLost(server, chunk!, report.Damaged || report.Suspect, nothingVerifies: report.Damaged && report.Tail == 0);
+                TakeLost(server, chunk!, report.Damaged || report.Suspect, report.Tail, nothingVerifies: report.Damaged && report.Tail == 0);
                 break;
             case ReplicaVerdict.Garbage:
                 Delete(server, handle, ulong.MaxValue);
@@ -44,7 +44,7 @@ internal sealed class GarbageCollection(
                     repair.HasNone(chunk, server.Id);
                 else
                     proofs.Compare(chunk, server.Id, report);
-                repair.HasOutdated(chunk!, server.Id);
+                repair.HasOutdated(chunk!, server.Id, report.Tail);
                 break;
             case ReplicaVerdict.NeverUsed:
                 Delete(server, handle, chunk!.Reserved + 1);
@@ -69,7 +69,7 @@ internal sealed class GarbageCollection(
     public void TakeMissing(KnownServer server, Chunk chunk)
     {
         if (chunk.IsSealed ? chunk.Replicas.Contains(server.Id) : chunk.Members.Contains(server.Id))
-            TakeLost(server, chunk, isDamaged: false, nothingVerifies: false);
+            TakeLost(server, chunk, isDamaged: false, tail: 0, nothingVerifies: false);
     }
 
     /// <summary>The chunks of deleted files: servers that are not here now will report theirs when they register.</summary>
@@ -84,7 +84,7 @@ internal sealed class GarbageCollection(
 
     private bool MayBeLeftover(ChunkHandle handle) => handle.Value < handles.Next && services.State.MayHaveGiven(handle);
 
-    private void TakeLost(KnownServer server, Chunk chunk, bool isDamaged, bool nothingVerifies)
+    private void TakeLost(KnownServer server, Chunk chunk, bool isDamaged, uint tail, bool nothingVerifies)
     {
         if (isDamaged)
             services.Logger.ReplicaDamaged(chunk.Handle, server.Id);
@@ -99,7 +99,7 @@ internal sealed class GarbageCollection(
         }
         repair.HasNone(chunk, server.Id);
         if (isDamaged)
-            repair.HasOutdated(chunk, server.Id, nothingVerifies);
+            repair.HasOutdated(chunk, server.Id, tail, nothingVerifies);
     }
 
     private void Delete(KnownServer server, ChunkHandle handle, ulong onlyIfPromisedBelow)

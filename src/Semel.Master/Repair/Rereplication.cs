@@ -27,7 +27,7 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
     private readonly SortedSet<(int Left, long Since, ulong Handle)> _order = [];   // of _lacking: one replica left before several, then who has waited longest
     private readonly SortedDictionary<ulong, ServerId> _clones = [];
     private readonly SortedDictionary<ulong, Unconfirmed> _unconfirmed = [];
-    private readonly SortedDictionary<ulong, SortedDictionary<ServerId, bool>> _outdated = [];     // true: nothing in it verifies
+    private readonly SortedDictionary<ulong, SortedDictionary<ServerId, Outdated>> _outdated = [];
     private readonly SortedDictionary<(ulong Handle, ServerId Server), Refusal> _refusals = [];
 
     /// <summary>Sealed chunks with fewer good replicas on living servers than there could be.</summary>
@@ -72,13 +72,22 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
     /// <summary>The server has a replica that is damaged, or that the chunk went on without. It goes when nobody can need it any more.</summary>
     /// <param name="chunk">Its chunk.</param>
     /// <param name="server">Whose it is.</param>
+    /// <param name="tail">Where its frames end, as far as they verify.</param>
     /// <param name="nothingVerifies">It is damaged from its first byte: what it says of itself counts for nothing.</param>
-    public void HasOutdated(Chunk chunk, ServerId server, bool nothingVerifies = false)
+    public void HasOutdated(Chunk chunk, ServerId server, uint tail, bool nothingVerifies = false)
     {
         if (!_outdated.TryGetValue(chunk.Handle.Value, out var holders))
             _outdated.Add(chunk.Handle.Value, holders = []);
-        holders[server] = nothingVerifies;
+        holders[server] = new Outdated(tail, nothingVerifies);
     }
+
+    /// <summary>
+    /// The operator decided for a copy that has fewer frames than this one. Whether the others were acknowledged nobody knows, and this may
+    /// be all that is left of them.
+    /// </summary>
+    private bool IsGivenUp(Chunk chunk, ServerId server) =>
+        chunk is { IsDecided: true, IsSealed: true } && _outdated.TryGetValue(chunk.Handle.Value, out var holders)
+        && holders.TryGetValue(server, out var outdated) && outdated.Tail > chunk.RecordsEnd && !chunk.Replicas.Contains(server);
 
     /// <summary>Good replicas on servers that are alive.</summary>
     public int Live(Chunk chunk) => chunk.Replicas.Count(servers.IsAlive);
@@ -150,15 +159,17 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
             var chunk = services.State.FindChunk(new ChunkHandle(handle));
             if (chunk is not null && (!chunk.IsSealed || Live(chunk) < chunk.File.Settings.Replicas))
                 continue;
-            foreach (var (holder, nothingVerifies) in holders.ToList())
+            foreach (var (holder, outdated) in holders.ToList())
             {
                 if (chunk is not null && !servers.IsAlive(holder))
                     continue;       // when it comes back, others may have gone
+                if (chunk is not null && IsGivenUp(chunk, holder))
+                    continue;       // for ever, unless the file is deleted
                 holders.Remove(holder);
                 if (chunk is null)
                     servers.Get(holder).Commands.TryAdd(Order.Delete(new ChunkHandle(handle), ulong.MaxValue));
                 else if (!chunk.Replicas.Contains(holder) && !proofs.Has(chunk.Handle, holder))
-                    servers.Get(holder).Commands.TryAdd(Order.Delete(chunk.Handle, chunk.Reserved + 1, nothingVerifies ? 0 : chunk.SealedLength + 1));
+                    servers.Get(holder).Commands.TryAdd(Order.Delete(chunk.Handle, chunk.Reserved + 1, outdated.NothingVerifies ? 0 : chunk.SealedLength + 1));
             }
             if (holders.Count == 0)
                 _outdated.Remove(handle);
@@ -205,7 +216,7 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
             return;
         }
         var unfit = servers.All
-            .Where(s => chunk.Replicas.Contains(s.Id) || s.Commands.Has(chunk.Handle) || !s.HasReported || proofs.Has(chunk.Handle, s.Id)
+            .Where(s => chunk.Replicas.Contains(s.Id) || s.Commands.Has(chunk.Handle) || !s.HasReported || proofs.Has(chunk.Handle, s.Id) || IsGivenUp(chunk, s.Id)
                 || (_refusals.TryGetValue((chunk.Handle.Value, s.Id), out var refusal) && services.Now < refusal.Until)
                 || _clones.Values.Count(t => t == s.Id) >= services.Options.ParallelClonesPerServer)
             .Select(s => s.Id).ToHashSet();
@@ -261,9 +272,11 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
         {
             services.Logger.ReplicaDamaged(chunk.Handle, member);
             HasNone(chunk, member);
-            HasOutdated(chunk, member);
+            HasOutdated(chunk, member, tail: 0);
         }
     }
+
+    private readonly record struct Outdated(uint Tail, bool NothingVerifies);
 
     private sealed class Lack(long since)
     {

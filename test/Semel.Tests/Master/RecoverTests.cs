@@ -1,3 +1,4 @@
+using Semel.Protocol.Frames;
 using Semel.Protocol.Identity;
 using Semel.Protocol.Messages;
 
@@ -38,6 +39,28 @@ public sealed class RecoverTests
         Assert.Equal((Status.Ok, grant.Version, true, 700u), (reply.Status, reply.Version, reply.Sealed, reply.Length));
         Assert.True(m.ChunkOf(chunk).IsSealed);
         Assert.Equal([left[1].Id], m.ChunkOf(chunk).Members);
+    });
+
+    [Theory]
+    [InlineData(700u, 500u, true)]      // longer than what the operator chose: perhaps all that is left of acknowledged records
+    [InlineData(500u, 700u, false)]
+    public void What_he_gives_up_is_kept_where_it_is_longer_also_if_nobody_knows_it_to_be_committed(uint givenUp, uint chosen, bool isKept) => Stuck(async (m, chunk, dead, left, spare) =>
+    {
+        var (holder, taken) = givenUp == 500 ? (left[0], left[1]) : (left[1], left[0]);
+        var recovering = RecoverAsync(m, chunk, taken, chunk.Version);
+        await m.UntilAsync(() => taken.Grants.Any(g => g.OperatorDecided));
+        ulong version = taken.Grants.Single(g => g.OperatorDecided).Version;
+        await ChunkTests.SealAsync(m, new ChunkLocation { Handle = chunk.Handle, Version = version, Primary = taken.ToMessage() }, chosen + Seal, 1);
+        await recovering;
+        var third = await m.JoinAsync("third");
+        var whole = new ChunkReport { Handle = chunk.Handle, Tail = chosen + Seal, Committed = chosen + Seal, Sealed = true, EndsInSeal = true, LastView = Ballot.OfVersion(version).Value };
+
+        await holder.TellAsync(new ChunkReport { Handle = chunk.Handle, Tail = givenUp, LastView = Ballot.OfVersion(1).Value });
+        foreach (var server in (PlayedServer[])[taken, spare, third])
+            await server.TellAsync(whole);
+        await m.PassAsync(TimeSpan.FromSeconds(20));
+
+        Assert.Equal(isKept, holder.About(chunk).All(c => c.DeleteChunk is null && c.CloneChunk is null));
     });
 
     [Fact]
@@ -87,6 +110,8 @@ public sealed class RecoverTests
         Assert.Contains("no such chunk", none.Detail, StringComparison.Ordinal);
         Assert.Equal((1UL, 3), (m.ChunkOf(chunk).Version, m.ChunkOf(chunk).Members.Length));
     });
+
+    private static readonly uint Seal = FrameHeader.LengthOfFrame(FrameHeader.SealPayloadLength);
 
     private static Task<InspectCopiesReply> InspectAsync(MasterFixture m, ChunkLocation chunk) =>
         m.CallAsync<InspectCopiesReply>(MessageKind.InspectCopies, new InspectCopiesRequest { Handle = chunk.Handle });
