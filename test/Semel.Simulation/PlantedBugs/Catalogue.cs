@@ -11,6 +11,7 @@ internal static class Catalogue
     private const string FrameServer = "src/Semel.ChunkServer/Reading/FrameServer.cs";
     private const string ReplicaMaker = "src/Semel.ChunkServer/Replicas/ReplicaMaker.cs";
     private const string ChunkServerNode = "src/Semel.ChunkServer/ChunkServerNode.cs";
+    private const string MasterSession = "src/Semel.ChunkServer/Registration/MasterSession.cs";
     private const string MetadataSlots = "src/Semel.Storage/Chunks/MetadataSlots.cs";
     private const string ChunkFiles = "src/Semel.Storage/Chunks/ChunkFiles.cs";
     private const string FrameReader = "src/Semel.Protocol/Frames/FrameReader.cs";
@@ -297,6 +298,12 @@ internal static class Catalogue
         {
             Circumstances =
                 ["--master", "real", "--durability", "group", "--faults", "OldMaster,KillMaster", "--fault-count", "8", "--records", "10"],
+        },
+
+        new("accepted-when-met", "A server accepts a master when it is elected, not when it registers with it",
+            new Edit(MasterSession, "if (reply.Elected && await IsAcceptedAsync(registration))", "if (await IsAcceptedAsync(registration))"))
+        {
+            Circumstances = ["--master", "real", "--durability", "group", "--faults", "TwoMasters", "--fault-count", "2", "--records", "10"],
         },
 
         new("handle-given-twice", "A master that starts gives handles of its own epoch",
