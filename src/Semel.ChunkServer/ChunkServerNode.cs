@@ -18,7 +18,10 @@ namespace Semel.ChunkServer;
 /// </summary>
 public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
 {
-    /// <summary>A call of a master that this server has not accepted yet waits so long for that: the master that has just started is faster than the next heartbeat.</summary>
+    /// <summary>
+    /// A call of a master that this server has not accepted yet waits so long for that: the master that has just started is faster than the
+    /// next heartbeat.
+    /// </summary>
     private static readonly TimeSpan LongestWaitForAcceptance = TimeSpan.FromSeconds(2);
 
     private readonly ChunkServerOptions _options;
@@ -58,15 +61,21 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
     /// <summary>Null until it has registered for the first time.</summary>
     public string? ClusterId => _directory.ClusterId;
 
-    /// <summary>Ends when the chunk server was stopped, or with the cause as soon as it cannot go on: without its session the master would not hear of it again.</summary>
+    /// <summary>
+    /// Ends when the chunk server was stopped, or with the cause as soon as it cannot go on: without its session the master would not hear
+    /// of it again.
+    /// </summary>
     public Task Completion => _completion.Task;
 
     /// <summary>Only for tests.</summary>
     internal IEnumerable<ChunkReport> Reports() => _replicas.All().Select(r => r.Report);
 
-    /// <summary>Takes the data directory, opens its replicas, listens, and registers with the master (in the background, for as long as it takes).</summary>
+    /// <summary>
+    /// Takes the data directory, opens its replicas, listens, and registers with the master (in the background, for as long as it takes).
+    /// </summary>
     /// <exception cref="System.ComponentModel.DataAnnotations.ValidationException">A setting is out of range.</exception>
-    /// <exception cref="IOException">The directory is in use, of another role or cluster, or not readable; or the address is taken.</exception>
+    /// <exception cref="IOException">The directory is in use, of another role or cluster, or not readable; or the address is
+    /// taken.</exception>
     public static async Task<ChunkServerNode> StartAsync(
         ChunkServerOptions options, IDisk disk, IWire wire, TimeProvider time, Random random, ILoggerFactory loggers, CancellationToken cancellation)
     {
@@ -221,7 +230,10 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
             call.Reply(Refusal(call));
     }
 
-    /// <summary>A master that was replaced, or is not the one that this server serves, has nothing to say. A newer one is heard once the server has accepted it.</summary>
+    /// <summary>
+    /// A master that was replaced, or is not the one that this server serves, has nothing to say. A newer one is heard once the server has
+    /// accepted it.
+    /// </summary>
     private void FromMaster(IncomingCall call, ulong epoch, ulong nonce, Action serve)
     {
         switch (_bond.StandingOf(epoch, nonce))
@@ -329,8 +341,8 @@ public sealed class ChunkServerNode : IAsyncDisposable, ICallHandler
     };
 
     /// <summary>
-    /// Raises the generation of the data directory, and above <paramref name="known"/> when the directory is an older copy of itself; then every open replica
-    /// is distrusted first. False: the disk does not allow it.
+    /// Raises the generation of the data directory, and above <paramref name="known"/> when the directory is an older copy of itself; then
+    /// every open replica is distrusted first. False: the disk does not allow it.
     /// </summary>
     private async Task<bool> RaiseGenerationAsync(ulong known)
     {

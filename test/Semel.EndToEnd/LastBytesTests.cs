@@ -137,7 +137,9 @@ public sealed class LastBytesTests : IDisposable
         await cluster.StopAsync(0);
     }
 
-    /// <summary>The master and server 1; the others when the master has heard its report, was asked to go on with it alone, and did not.</summary>
+    /// <summary>
+    /// The master and server 1; the others when the master has heard its report, was asked to go on with it alone, and did not.
+    /// </summary>
     private static async Task StartFirstAloneAsync(YamlCluster cluster)
     {
         await cluster.StartAgainAsync(0);
@@ -166,7 +168,10 @@ public sealed class LastBytesTests : IDisposable
         how(stream);
     }
 
-    /// <summary>Where the last frame begins: after a header of 64 bytes comes a payload, of which bytes 8 to 11 say the length, up to a multiple of 8.</summary>
+    /// <summary>
+    /// Where the last frame begins: after a header of 64 bytes comes a payload, of which bytes 8 to 11 say the length, up to a multiple of
+    /// 8.
+    /// </summary>
     private static long LastFrameOf(FileStream stream)
     {
         byte[] bytes = new byte[stream.Length];

@@ -19,9 +19,10 @@ internal enum CallerStanding
 }
 
 /// <summary>
-/// The one master that this server serves, remembered durably (<see cref="KnownMaster"/>). It becomes another one in two steps: the server registers with that one, which compares what the server
-/// remembers with its own log; and it accepts it for ever when that one says that enough servers have registered. Not sooner: an old master that only meets servers which were away must not be
-/// remembered as the right one's successor. A call from a newer master waits for the second step. Whatever comes from any other master is refused.
+/// The one master that this server serves, remembered durably (<see cref="KnownMaster"/>). It becomes another one in two steps: the server
+/// registers with that one, which compares what the server remembers with its own log; and it accepts it for ever when that one says that
+/// enough servers have registered. Not sooner: an old master that only meets servers which were away must not be remembered as the right
+/// one's successor. A call from a newer master waits for the second step. Whatever comes from any other master is refused.
 /// </summary>
 internal sealed class MasterBond(DataDirectory directory, TimeProvider time, ILogger logger)
 {
@@ -79,7 +80,10 @@ internal sealed class MasterBond(DataDirectory directory, TimeProvider time, ILo
         }
     }
 
-    /// <summary>The master that the server has registered with answered a heartbeat. If it is the one that it serves, it remembers how long its log is, from time to time.</summary>
+    /// <summary>
+    /// The master that the server has registered with answered a heartbeat. If it is the one that it serves, it remembers how long its log
+    /// is, from time to time.
+    /// </summary>
     public async ValueTask HeardAsync(ulong epoch, ulong nonce, ulong position)
     {
         Heard(new KnownMaster(epoch, nonce, position));

@@ -85,7 +85,10 @@ internal sealed class MasterSession(
             _generationRaisedAt = time.GetTimestamp();
     }
 
-    /// <summary>False: the identity did not get onto the disk, or it is a master that may not be served. It is asked for again, under the same address.</summary>
+    /// <summary>
+    /// False: the identity did not get onto the disk, or it is a master that may not be served. It is asked for again, under the same
+    /// address.
+    /// </summary>
     private async Task<bool> IsKeptAsync(RegisterServerReply reply)
     {
         try

@@ -30,7 +30,10 @@ internal sealed class ChunkMaker(
 
     public string? ProblemOf(FileNode file) => _running.TryGetValue(file.Id.Value, out var making) ? making.Problem : null;
 
-    /// <summary>Begins to make the file's next chunk, or joins who does. Ends when there is one that takes appends, or when nobody waits for it any more.</summary>
+    /// <summary>
+    /// Begins to make the file's next chunk, or joins who does. Ends when there is one that takes appends, or when nobody waits for it any
+    /// more.
+    /// </summary>
     public Task Start(FileNode file)
     {
         if (_running.TryGetValue(file.Id.Value, out var making))
@@ -84,10 +87,11 @@ internal sealed class ChunkMaker(
     }
 
     /// <summary>
-    /// One attempt. 1: a handle. 2: replicas on as many servers as the file wants; where one fails, another takes its place. 3: when enough hold one durably, the
-    /// chunk is logged: now it exists. 4: its primary is told.
+    /// One attempt. 1: a handle. 2: replicas on as many servers as the file wants; where one fails, another takes its place. 3: when enough
+    /// hold one durably, the chunk is logged: now it exists. 4: its primary is told.
     /// </summary>
-    /// <returns>Its problem, null when it succeeded; and the view change that goes on with the chunk, if its first primary did not take over.</returns>
+    /// <returns>Its problem, null when it succeeded; and the view change that goes on with the chunk, if its first primary did not take
+    /// over.</returns>
     private async Task<(string? Problem, Task? Replacement)> TryOnceAsync(FileNode file)
     {
         int wanted = file.Settings.Replicas;
@@ -207,7 +211,9 @@ internal sealed class ChunkMaker(
         return null;
     }
 
-    /// <summary>Replicas that were made, or may have been, for nothing. Their servers may have reported them while that was not clear yet.</summary>
+    /// <summary>
+    /// Replicas that were made, or may have been, for nothing. Their servers may have reported them while that was not clear yet.
+    /// </summary>
     private void DropLeftovers(ChunkHandle handle, SortedSet<ServerId> tried, Chunk? chunk)
     {
         foreach (var id in tried)

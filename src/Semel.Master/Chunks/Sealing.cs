@@ -20,7 +20,8 @@ internal sealed class Sealing(
     private readonly SortedSet<ulong> _asked = [];
 
     /// <summary>
-    /// The primary says that the SEAL is committed. Honoured only from the primary of the current configuration of an open chunk; saying it again is harmless.
+    /// The primary says that the SEAL is committed. Honoured only from the primary of the current configuration of an open chunk; saying it
+    /// again is harmless.
     /// </summary>
     public Status TakeSealed(SealedRequest request)
     {

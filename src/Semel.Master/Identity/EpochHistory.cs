@@ -9,8 +9,9 @@ namespace Semel.Master.Identity;
 internal readonly record struct SeenMaster(ulong Epoch, ulong Nonce, ulong Position);
 
 /// <summary>
-/// The epochs that the operation log began, in order. Each belongs to one master, so whoever remembers one that is not here, or more entries of one than are here, has seen what this log
-/// lacks: the log is an older copy, has lost its last entries, or another master runs on a copy of it.
+/// The epochs that the operation log began, in order. Each belongs to one master, so whoever remembers one that is not here, or more
+/// entries of one than are here, has seen what this log lacks: the log is an older copy, has lost its last entries, or another master runs
+/// on a copy of it.
 /// </summary>
 internal sealed class EpochHistory
 {

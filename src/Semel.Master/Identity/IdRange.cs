@@ -1,8 +1,10 @@
 namespace Semel.Master.Identity;
 
 /// <summary>
-/// Ids of files and writers and chunk handles are given once for ever, also by a master that lost the last entries of its log: each carries the epoch in which it was given,
-/// <c>epoch:28 | number:36</c>, and an epoch belongs to one master, because chunk servers serve one master of an epoch only. Below epoch 1 are the ids of older versions of Semel, plain numbers.
+/// Ids of files and writers and chunk handles are given once for ever, also by a master that lost the last entries of its log: each carries
+/// the epoch in which it was given,
+/// <c>epoch:28 | number:36</c>, and an epoch belongs to one master, because chunk servers serve one master of an epoch only. Below epoch 1
+/// are the ids of older versions of Semel, plain numbers.
 /// </summary>
 internal static class IdRange
 {

@@ -7,8 +7,9 @@ using Semel.Protocol.Wires;
 namespace Semel.Master.Identity;
 
 /// <summary>
-/// Asks chunk servers which master they know: all of the log's at the start, before any of them may register (an older master must not be taken for the right one by a server that was away
-/// meanwhile), and later those that have fallen silent, which may have found another master.
+/// Asks chunk servers which master they know: all of the log's at the start, before any of them may register (an older master must not be
+/// taken for the right one by a server that was away meanwhile), and later those that have fallen silent, which may have found another
+/// master.
 /// </summary>
 internal sealed class Inquiry(MasterServices services, ServerRegistry servers)
 {

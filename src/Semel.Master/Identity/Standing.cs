@@ -7,20 +7,22 @@ using Semel.Protocol.Identity;
 namespace Semel.Master.Identity;
 
 /// <summary>
-/// Whether this master may give anything away: handles, files, writers, grants, commands, leases. Its directory may be an older copy of itself, its log may have lost its last entries, or
-/// another master may run on a copy; only the chunk servers can tell.
+/// Whether this master may give anything away: handles, files, writers, grants, commands, leases. Its directory may be an older copy of
+/// itself, its log may have lost its last entries, or another master may run on a copy; only the chunk servers can tell.
 /// <code>
-/// Asking --enough servers have reported all that they have--> Elected --enough servers have accepted it durably--> Confirmed
-///    |                                                           |                                                   |
-///    +-----------------------a server has seen what the log lacks|-----------> Refuted &lt;---------------------------+    until somebody starts the right
-///    ^                                                                            |                                      master, or lets this one go on:
-///    +-----------------------a new epoch, which accepts the loss------------------+
+/// Asking --enough servers have reported all they have--> Elected --enough have accepted it durably--> Confirmed
+///    |                                                      |                                              |
+///    +------------------------------------------------------+----a server has seen what the log lacks------+--> Refuted
+///    ^                                                                                                             |
+///    +--------------------------------a new epoch, in which the operator accepts the loss--------------------------+
 /// </code>
+/// A refuted master stays so until somebody starts the right one, or lets this one go on.
 /// </summary>
 /// <remarks>
-/// Enough: most of those that the log names; or some, and for a while nobody had anything against it. Most, because two masters cannot both have that: a server that has accepted one refuses the
-/// other. Less than that is enough when the others are silent, because a cluster must go on with one server that is left; those that answer are asked whether they hear from another master.
-/// Servers are asked to accept it only when it is elected: what they have accepted speaks against every other master for ever, also against the right one.
+/// Enough: most of those that the log names; or some, and for a while nobody had anything against it. Most, because two masters cannot both
+/// have that: a server that has accepted one refuses the other. Less than that is enough when the others are silent, because a cluster must
+/// go on with one server that is left; those that answer are asked whether they hear from another master. Servers are asked to accept it
+/// only when it is elected: what they have accepted speaks against every other master for ever, also against the right one.
 /// </remarks>
 internal sealed class Standing(MasterOptions options, MasterState state, OperationJournal journal, TimeProvider time, Random random, ILogger logger)
 {

@@ -4,8 +4,9 @@ using Semel.Protocol.Messages;
 namespace Semel.Master.Identity;
 
 /// <summary>
-/// What calls are answered while this master may not be the right one. It changes nothing, and it says nothing about files: a log that lacks entries knows of fewer files, chunks and writers
-/// than there are, and whoever reads by such a log would take the end of what it knows for the end of the file.
+/// What calls are answered while this master may not be the right one. It changes nothing, and it says nothing about files: a log that
+/// lacks entries knows of fewer files, chunks and writers than there are, and whoever reads by such a log would take the end of what it
+/// knows for the end of the file.
 /// </summary>
 internal static class Withholding
 {

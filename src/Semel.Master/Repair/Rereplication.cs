@@ -9,8 +9,8 @@ using Semel.Protocol.Messages;
 namespace Semel.Master.Repair;
 
 /// <summary>
-/// Keeps as many good replicas of each sealed chunk as its file wants, as far as there are servers: copies where some are missing for longer than a grace time,
-/// and tells members that missed the primary's last word that their chunk is sealed.
+/// Keeps as many good replicas of each sealed chunk as its file wants, as far as there are servers: copies where some are missing for
+/// longer than a grace time, and tells members that missed the primary's last word that their chunk is sealed.
 /// </summary>
 internal sealed class Rereplication(MasterServices services, ServerRegistry servers, Placement placement, LossProofs proofs)
 {
@@ -40,7 +40,9 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
         Check(chunk);
     }
 
-    /// <summary>A member does not say that its replica is sealed: what it says is older than the SEAL, or it missed the primary's last word.</summary>
+    /// <summary>
+    /// A member does not say that its replica is sealed: what it says is older than the SEAL, or it missed the primary's last word.
+    /// </summary>
     public void IsUnconfirmed(Chunk chunk, ServerId member)
     {
         Invariant.Holds(chunk.IsSealed);
@@ -69,7 +71,9 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
         Check(chunk);
     }
 
-    /// <summary>The server has a replica that is damaged, or that the chunk went on without. It goes when nobody can need it any more.</summary>
+    /// <summary>
+    /// The server has a replica that is damaged, or that the chunk went on without. It goes when nobody can need it any more.
+    /// </summary>
     /// <param name="chunk">Its chunk.</param>
     /// <param name="server">Whose it is.</param>
     /// <param name="tail">Where its frames end, as far as they verify.</param>

@@ -36,8 +36,8 @@ internal sealed record Order(ChunkHandle Handle, OrderKind Kind, Command Command
 }
 
 /// <summary>
-/// Commands for one chunk server. At most one at a time concerns a chunk: a deletion must never meet the copy that replaces what it deletes. A command
-/// that was sent is sent again, with the same id, until its result is in.
+/// Commands for one chunk server. At most one at a time concerns a chunk: a deletion must never meet the copy that replaces what it
+/// deletes. A command that was sent is sent again, with the same id, until its result is in.
 /// </summary>
 internal sealed class CommandQueue
 {

@@ -8,11 +8,15 @@ using Semel.Protocol.Messages;
 
 namespace Semel.Master.Servers;
 
-/// <summary>What chunk servers say every second, and what they are told in return: reports and results up, leases and commands down.</summary>
+/// <summary>
+/// What chunk servers say every second, and what they are told in return: reports and results up, leases and commands down.
+/// </summary>
 internal sealed class Heartbeats(
     MasterServices services, ServerRegistry servers, Registration registration, GarbageCollection garbage, Rereplication repair, LeaseTable leases)
 {
-    /// <summary>Heartbeats that may be lost on the way before the server must register again. A larger step belongs to an earlier registration.</summary>
+    /// <summary>
+    /// Heartbeats that may be lost on the way before the server must register again. A larger step belongs to an earlier registration.
+    /// </summary>
     private const ulong MaxSequenceStep = 4;
 
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(2);
@@ -80,7 +84,9 @@ internal sealed class Heartbeats(
 
     private static bool IsOfAnOlderVersion(HeartbeatRequest request) => request.MasterEpoch == 0;
 
-    /// <summary>While a full report is under way every page must come; later a lost heartbeat does no harm, because what it said is said again.</summary>
+    /// <summary>
+    /// While a full report is under way every page must come; later a lost heartbeat does no harm, because what it said is said again.
+    /// </summary>
     private static bool IsExpected(KnownServer server, ulong sequence) =>
         server.Report is null ? sequence <= server.Sequence + MaxSequenceStep : sequence <= server.Sequence + 1;
 

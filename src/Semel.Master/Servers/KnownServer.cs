@@ -85,8 +85,8 @@ internal sealed class KnownServer(ServerId id, string address)
     }
 
     /// <summary>
-    /// A late or repeated message of an incarnation that was replaced. But one that has not sent a single heartbeat may itself be the late one (a master that
-    /// was restarted does not know which came first): then the other is believed.
+    /// A late or repeated message of an incarnation that was replaced. But one that has not sent a single heartbeat may itself be the late
+    /// one (a master that was restarted does not know which came first): then the other is believed.
     /// </summary>
     public bool IsFormer(ulong incarnation) => incarnation != Incarnation && IsAlive && Sequence > 0 && _formerIncarnations.Contains(incarnation);
 }

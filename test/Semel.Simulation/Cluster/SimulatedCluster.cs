@@ -63,7 +63,10 @@ internal sealed class SimulatedCluster
     /// <summary>A second master, on a copy of the first one's directory; null: there is none.</summary>
     public SimulatedServer? Second { get; private set; }
 
-    /// <summary>Chunk servers took the second master for the right one, because for a while nobody else was there to ask. They speak against the first one from then on.</summary>
+    /// <summary>
+    /// Chunk servers took the second master for the right one, because for a while nobody else was there to ask. They speak against the
+    /// first one from then on.
+    /// </summary>
     public bool SecondWasElected { get; private set; }
 
     /// <summary>Likewise for an old master that was put back. What was acknowledged since, only that one knows.</summary>
@@ -177,7 +180,8 @@ internal sealed class SimulatedCluster
     /// A chunk has no replica left that anybody may believe, and that for a good reason. Then the file has to wait for its operator.
     /// </summary>
     /// <param name="evenIfWhole">
-    /// Also when a server that was left out still has all of it, which the master cannot know: where nobody looks after that when files are touched.
+    /// Also when a server that was left out still has all of it, which the master cannot know: where nobody looks after that when files are
+    /// touched.
     /// </param>
     public bool IsUnavailableByRight(bool evenIfWhole) => Chunks().Any(chunk =>
         chunk.Holders.All(server => HasForgotten(server, chunk.Handle)) && (evenIfWhole || !Copies.Provable(chunk.Handle).Any()));

@@ -14,8 +14,9 @@ internal sealed record RunResult(
     ulong Seed, string? Failure, ulong TraceHash, long Acknowledged, TimeSpan VirtualTime, long Events, IReadOnlyDictionary<string, int> Coverage);
 
 /// <summary>
-/// One random run: a cluster, writers and readers, and faults, all from one seed. Its story: (1) the cluster starts, (2) writers and readers work while faults come and
-/// go, (3) everything is healed, (4) the writers must finish and the readers must see it all, in bounded time, (5) every replica of every file is read and checked.
+/// One random run: a cluster, writers and readers, and faults, all from one seed. Its story: (1) the cluster starts, (2) writers and
+/// readers work while faults come and go, (3) everything is healed, (4) the writers must finish and the readers must see it all, in bounded
+/// time, (5) every replica of every file is read and checked.
 /// </summary>
 internal sealed class RandomRun
 {
@@ -117,7 +118,10 @@ internal sealed class RandomRun
         return _world.RunUntil(() => done, limit, what, IsExcused);
     }
 
-    /// <summary>No progress is right when all that is left of a chunk, or of the master, may lack acknowledged records: that is for an operator to decide.</summary>
+    /// <summary>
+    /// No progress is right when all that is left of a chunk, or of the master, may lack acknowledged records: that is for an operator to
+    /// decide.
+    /// </summary>
     private bool IsExcused()
     {
         if (!_cluster.IsHealed || !(_cluster.IsUnavailableByRight(evenIfWhole: !_plan.TouchesDisks) || (_cluster.OldWasElected && _cluster.IsRefuted)))
