@@ -6,14 +6,18 @@ using Semel.Protocol.Wires;
 namespace Semel.Cli.Verification;
 
 /// <summary>Asks the master where the replicas of a file's chunks are, and primaries how far they are committed. Tries for as long as a failure may take to be repaired.</summary>
-internal sealed class ChunkMap(IWire wire, string master, TimeProvider time)
+/// <param name="wire">Reaches the master and chunk servers.</param>
+/// <param name="master">Its address.</param>
+/// <param name="time">For pauses and limits.</param>
+/// <param name="patience">How long an open chunk is waited for that has no primary; null: 30 s.</param>
+internal sealed class ChunkMap(IWire wire, string master, TimeProvider time, TimeSpan? patience = null)
 {
     private const uint LocationsPerCall = 1000;
     private const int Attempts = 100;
-    private const int SettleAttempts = 200;
     private const int ReportAttempts = 200;
     private static readonly TimeSpan CallTime = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
+    private readonly TimeSpan _patience = patience ?? TimeSpan.FromSeconds(30);
 
     /// <summary>The file's id, and how many replicas each of its chunks should have.</summary>
     /// <exception cref="CommandException">There is no such file, or the master does not answer.</exception>
@@ -56,13 +60,20 @@ internal sealed class ChunkMap(IWire wire, string master, TimeProvider time)
     /// <exception cref="CommandException">It gets no primary.</exception>
     public async Task<(ChunkLocation Chunk, uint Length)> SettleAsync(string path, ChunkLocation chunk, CancellationToken cancellation)
     {
-        string fault = "";
-        for (int attempt = 0; attempt < SettleAttempts; attempt++)
+        string fault = "", complained = "";
+        long began = time.GetTimestamp();
+        for (int attempt = 0; attempt == 0 || time.GetElapsedTime(began) < _patience; attempt++)
         {
             if (attempt > 0)
             {
                 var complaint = new LocateTailRequest { Path = path, SuspectHandle = chunk.Handle, SuspectVersion = chunk.Version };
-                (await wire.LinkTo(master).CallAsync(MessageKind.LocateTail, complaint, default, CallTime, cancellation)).Payload.Release();
+                var rest = _patience - time.GetElapsedTime(began);
+                var asked = await wire.LinkTo(master)
+                    .CallAsync(MessageKind.LocateTail, complaint, default, rest < CallTime && rest > Pause ? rest : CallTime, cancellation);
+                asked.Payload.Release();
+                // The master knows better who is missing than the server that was the primary.
+                if (asked.IsAnswered && asked.Answer<LocateTailReply>() is { Status: not Status.Ok, Detail.Length: > 0 } reason)
+                    complained = " " + reason.Detail;
                 await Task.Delay(Pause, time, cancellation);
                 chunk = await LocateOneAsync(path, chunk.Index, cancellation);
             }
@@ -76,7 +87,7 @@ internal sealed class ChunkMap(IWire wire, string master, TimeProvider time)
                 return (chunk, reply.Committed);
             fault = result.Detail ?? "it is not the chunk's active primary";
         }
-        throw new CommandException(ExitCode.Temporary, $"Chunk {chunk.Index} of {path} has no active primary, so nobody can say where the file ends: {chunk.Primary.Address}: {fault}");
+        throw new CommandException(ExitCode.Temporary, $"Chunk {chunk.Index} of {path} has no active primary, so nobody can say where the file ends: {chunk.Primary.Address}: {fault}.{complained}");
     }
 
     /// <summary>

@@ -1,4 +1,5 @@
 using Semel.Cli.Terminal;
+using Semel.Protocol.Frames;
 using Semel.Protocol.Identity;
 using Semel.Protocol.Messages;
 using Semel.Protocol.Wires;
@@ -12,6 +13,8 @@ namespace Semel.Cli.Verification;
 /// </summary>
 internal sealed class CopyJudge(IWire wire, ChunkMap map, ReplicaReader reader)
 {
+    private static readonly uint SealLength = FrameHeader.LengthOfFrame(FrameHeader.SealPayloadLength);
+
     /// <summary>A copy against the chunk as it was audited.</summary>
     /// <param name="length">Bytes of the chunk that were audited.</param>
     /// <param name="good">A replica of them that verifies; null: none does.</param>
@@ -24,7 +27,7 @@ internal sealed class CopyJudge(IWire wire, ChunkMap map, ReplicaReader reader)
         var handle = new ChunkHandle(chunk.Handle);
         uint proven = copy.Committed;
         long records = 0;
-        var content = await reader.ReadAsync(copy.Server, handle, copy.Tail, (in Protocol.Frames.FrameHeader frame, ReadOnlySpan<byte> _) =>
+        var content = await reader.ReadAsync(copy.Server, handle, copy.Tail, (in FrameHeader frame, ReadOnlySpan<byte> _) =>
         {
             proven = Math.Max(proven, frame.Committed);
             records += frame.RecordCount;
@@ -45,10 +48,13 @@ internal sealed class CopyJudge(IWire wire, ChunkMap map, ReplicaReader reader)
         }
         if (again.Handle != chunk.Handle)
             return null;
-        if (proven > committed)
+        // The SEAL is no record: a frame that ends within it was committed in its place.
+        uint recordsEnd = again.Sealed ? committed - Math.Min(committed, SealLength) : committed;
+        if (proven > recordsEnd && proven != committed)
         {
+            string end = again.Sealed ? $"is sealed at {committed}, its records end at {recordsEnd}" : $"ends at {committed}";
             return Of(chunk, FindingKind.Corrupt, copy, $"{whose} has {proven} committed bytes ({records} records up to its end at {content.Length}); "
-                + $"the chunk {(again.Sealed ? "is sealed" : "ends")} at {committed}: what was committed is not in the file. Keep this copy");
+                + $"the chunk {end}: what was committed is not in the file. Keep this copy");
         }
         uint common = Math.Min(proven, Math.Min(content.Length, length));
         if (good is null || common == 0)

@@ -91,12 +91,17 @@ internal static class ChunkCommand
             [.. copies], reply.Copies.Count(c => c.Status is not (Status.Ok or Status.NotFound)));
     }
 
+    private const string Damaged = "damaged";
+
+    /// <summary>Of a copy that is damaged, also when no other one is known that has more.</summary>
+    private const string OwnLoss = "what was durable in it and does not verify any more";
+
     private static string StateOf(ChunkCopy copy, InspectCopiesReply chunk) => copy.Status switch
     {
         Status.NotFound => "none",
         not Status.Ok => "unknown",
         _ when copy.ProvesLoss => "proof of loss",
-        _ when copy.Report.Damaged => "damaged",
+        _ when copy.Report.Damaged => Damaged,
         _ when chunk.Sealed => copy.Report.Sealed && copy.Report.Tail == chunk.SealedLength ? "complete" : "incomplete",
         _ when copy.Report.Suspect => "doubtful",
         _ => copy.Member ? "member" : "former member",
@@ -105,7 +110,7 @@ internal static class ChunkCommand
     private static string LossOf(CopyShape copy, ChunkShape chunk)
     {
         string known = copy.LostBytes == 0 && copy.LostRecords == 0
-            ? "; no copy that is known has more"
+            ? copy.State == Damaged ? $"; {OwnLoss}" : "; no copy that is known has more"
             : string.Create(CultureInfo.InvariantCulture, $", and give up {copy.LostRecords} records ({copy.LostBytes} bytes) that another copy has");
         return known + (chunk.Unknown > 0 ? string.Create(CultureInfo.InvariantCulture, $"; what {chunk.Unknown} servers have that do not answer is not known") : "");
     }
@@ -123,7 +128,7 @@ internal static class ChunkCommand
         context.Streams.WriteLine("server            address                state           view        bytes    committed  records of the file  would lose");
         foreach (var c in chunk.Copies)
         {
-            string lost = c.LostBytes is null ? c.Detail : c.LostBytes == 0 && c.LostRecords == 0 ? "nothing that is known" : string.Create(CultureInfo.InvariantCulture, $"{c.LostRecords} records, {c.LostBytes} bytes");
+            string lost = c.LostBytes is null ? c.Detail : c.LostBytes == 0 && c.LostRecords == 0 ? c.State == Damaged ? OwnLoss : "nothing that is known" : string.Create(CultureInfo.InvariantCulture, $"{c.LostRecords} records, {c.LostBytes} bytes");
             context.Streams.WriteLine(string.Create(CultureInfo.InvariantCulture,
                 $"{c.Server}  {c.Address,-21}  {c.State,-14}  {c.LastView ?? "-",-6}  {(c.Bytes is { } b ? b : "-"),9}  {(c.CommittedBytes is { } committed ? committed : "-"),11}  {(c.FileRecords is { } r ? r : "-"),19}  {lost}{(c.Alive ? "" : " (not registered)")}"));
         }

@@ -67,7 +67,7 @@ internal static class VerifyCommand
         int worst = ExitCode.Done;
         var ledger = new ClusterLedger();
         // For many files servers are asked once; for a few, about these alone.
-        var map = new ChunkMap(wire, context.Master, context.Time);
+        var map = new ChunkMap(wire, context.Master, context.Time, context.Timeout);
         var held = given.Length > 0 ? null : await HeldCopies.ListAsync(wire, await map.ServersAsync(context.Cancellation), 0, context.Cancellation);
         await foreach (string path in given.Length > 0 ? given.ToAsyncEnumerable() : AllFilesAsync(client, context.Cancellation))
         {
