@@ -28,7 +28,8 @@ internal static class SemelProgram
         var run = new VerbRunner(streams, TimeProvider.System, cancellation);
         var root = Verbs.Root(run);
         AddExitCodesToHelp(root);
-        var parsed = root.Parse(arguments);
+        // An argument that begins with @ is a name like any other, no file of arguments.
+        var parsed = root.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parsed.Errors.Count > 0 && parsed.Action is ParseErrorAction)
         {
             foreach (var error in parsed.Errors.DistinctBy(e => e.Message))
@@ -58,7 +59,12 @@ internal static class SemelProgram
     private static void AddExitCodesToHelp(RootCommand root)
     {
         foreach (var option in root.Options.OfType<HelpOption>())
+        {
             option.Action = new HelpWithExitCodes((HelpAction)option.Action!);
+            // The library takes these for help, too. Here they are paths of files.
+            option.Aliases.Remove("/h");
+            option.Aliases.Remove("/?");
+        }
     }
 
     private sealed class HelpWithExitCodes(HelpAction help) : SynchronousCommandLineAction

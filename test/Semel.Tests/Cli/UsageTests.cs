@@ -46,6 +46,22 @@ public class UsageTests
     }
 
     [Theory]
+    [InlineData("stat", "/h")]
+    [InlineData("stat", "/?")]
+    [InlineData("rm", "/h")]
+    [InlineData("append", "/h", "--writer", "@w")]
+    [InlineData("verify", "/?")]
+    public async Task What_other_programs_take_for_help_or_for_a_file_of_arguments_is_a_path_or_a_name(params string[] arguments)
+    {
+        var result = await CommandLine.RunAsync([.. arguments, "--master", "127.0.0.1:1", "--timeout", "200ms"]);
+
+        Assert.NotEqual(ExitCode.Done, result.ExitCode);
+        Assert.NotEqual(ExitCode.WrongUsage, result.ExitCode);
+        Assert.DoesNotContain("Usage", result.Output, StringComparison.Ordinal);
+        Assert.Contains("127.0.0.1:1", result.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("--files", "9", "--writers", "8")]
     [InlineData("--records", "7", "--writers", "8")]
     [InlineData("--replicas", "4")]
