@@ -9,15 +9,14 @@ namespace Semel.Cli.Verification;
 /// <param name="wire">Reaches the master and chunk servers.</param>
 /// <param name="master">Its address.</param>
 /// <param name="time">For pauses and limits.</param>
-/// <param name="patience">How long an open chunk is waited for that has no primary; null: 30 s.</param>
+/// <param name="patience">How long a master that does not answer is waited for, or an open chunk that has no primary; null: 5 min.</param>
 internal sealed class ChunkMap(IWire wire, string master, TimeProvider time, TimeSpan? patience = null)
 {
     private const uint LocationsPerCall = 1000;
-    private const int Attempts = 100;
     private const int ReportAttempts = 200;
     private static readonly TimeSpan CallTime = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
-    private readonly TimeSpan _patience = patience ?? TimeSpan.FromSeconds(30);
+    private readonly TimeSpan _patience = patience ?? TimeSpan.FromMinutes(5);
 
     /// <summary>The file's id, and how many replicas each of its chunks should have.</summary>
     /// <exception cref="CommandException">There is no such file, or the master does not answer.</exception>
@@ -118,9 +117,10 @@ internal sealed class ChunkMap(IWire wire, string master, TimeProvider time, Tim
         where T : class, IMessage
     {
         string? fault = null;
-        for (int attempt = 0; attempt < Attempts; attempt++)
+        long began = time.GetTimestamp();
+        for (int attempt = 0; attempt == 0 || time.GetElapsedTime(began) < _patience; attempt++)
         {
-            var result = await wire.LinkTo(master).CallAsync(kind, request, default, CallTime, cancellation);
+            var result = await wire.LinkTo(master).CallAsync(kind, request, default, CallTime < _patience ? CallTime : _patience, cancellation);
             cancellation.ThrowIfCancellationRequested();
             result.Payload.Release();
             if (result.IsAnswered)

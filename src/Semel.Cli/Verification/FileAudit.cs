@@ -24,7 +24,7 @@ internal delegate void FileFrameHandler(ulong chunk, in FrameHeader frame, ReadO
 /// </list>
 /// In the end: copies of chunks that the file should have, and of which the master does not know.
 /// </summary>
-internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
+internal sealed class FileAudit(IWire wire, string master, TimeProvider time, TimeSpan? patience = null)
 {
     private const int Rereads = 10;
     private static readonly TimeSpan CallTime = TimeSpan.FromSeconds(10);
@@ -33,7 +33,7 @@ internal sealed class FileAudit(IWire wire, string master, TimeProvider time)
 
     private const int WritersPerCall = 1000;
 
-    private readonly ChunkMap _map = new(wire, master, time);
+    private readonly ChunkMap _map = new(wire, master, time, patience);
     private readonly ReplicaReader _reader = new(wire, time);
     private CopyJudge _judge = null!;
     private ulong _fileId;

@@ -8,11 +8,11 @@ namespace Semel.Cli.Verification;
 /// <summary>
 /// Compares a manifest with the cluster: each chunk is still the same one, and each of its replicas begins with the bytes that were there. A file may have grown since.
 /// </summary>
-internal sealed class ManifestCheck(IWire wire, string master, TimeProvider time)
+internal sealed class ManifestCheck(IWire wire, string master, TimeProvider time, TimeSpan? patience = null)
 {
     private const int Rereads = 10;
 
-    private readonly ChunkMap _map = new(wire, master, time);
+    private readonly ChunkMap _map = new(wire, master, time, patience);
     private readonly ReplicaReader _reader = new(wire, time);
 
     public long Replicas { get; private set; }

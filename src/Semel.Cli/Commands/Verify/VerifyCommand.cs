@@ -67,7 +67,7 @@ internal static class VerifyCommand
         int worst = ExitCode.Done;
         var ledger = new ClusterLedger();
         // For many files servers are asked once; for a few, about these alone.
-        var map = new ChunkMap(wire, context.Master, context.Time, context.Timeout);
+        var map = new ChunkMap(wire, context.Master, context.Time, PatienceOf(context, patience));
         var held = given.Length > 0 ? null : await HeldCopies.ListAsync(wire, await map.ServersAsync(context.Cancellation), 0, context.Cancellation);
         await foreach (string path in given.Length > 0 ? given.ToAsyncEnumerable() : AllFilesAsync(client, context.Cancellation))
         {
@@ -89,7 +89,7 @@ internal static class VerifyCommand
         CommandContext context, SocketWire wire, string path, ManifestWriter? manifest, ClusterLedger ledger, HeldCopies? held, TimeSpan patience, bool mayBeGone)
     {
         long done = 0, chunks = 0;
-        var audit = new FileAudit(wire, context.Master, context.Time)
+        var audit = new FileAudit(wire, context.Master, context.Time, PatienceOf(context, patience))
         {
             OnChunk = chunk => manifest?.Add(chunk),
             Progress = (d, of) => (done, chunks) = (d, of),
@@ -113,6 +113,13 @@ internal static class VerifyCommand
         : FormattableString.Invariant(
             $"{r.Chunks,8}  {r.Replicas,8}  {r.Records,10}  {r.Duplicates,10}  {r.Gaps,6}  {r.Corrupt,7}  {r.Divergent,9}  {r.Unread,6}  {r.Verdict,-12}  {r.Path}"));
 
+    /// <summary>With the master, and with a chunk that has no primary; whoever waits for replicas waits for that, too.</summary>
+    private static TimeSpan PatienceOf(CommandContext context, TimeSpan wait = default)
+    {
+        var patience = context.Timeout ?? TimeSpan.FromSeconds(30);
+        return wait > patience ? wait : patience;
+    }
+
     private static int Worse(int worst, AuditResult result) =>
         result.IsViolated || worst == ExitCode.VerificationFailed ? ExitCode.VerificationFailed : result.Unread > 0 ? ExitCode.Temporary : worst;
 
@@ -120,7 +127,7 @@ internal static class VerifyCommand
     {
         var manifest = new ManifestReader(file);
         await using var wire = NewWire(context);
-        var check = new ManifestCheck(wire, context.Master, context.Time);
+        var check = new ManifestCheck(wire, context.Master, context.Time, PatienceOf(context));
         using (ProgressLine.Begin(context, () => $"{manifest.Chunks} chunks"))
         {
             foreach (var line in manifest.Read())
