@@ -24,16 +24,12 @@ internal static class RecordsCommand
             if (!context.Json)
                 output.WriteLine("chunk     offset     length  writer  epoch    sequence  time");
             long left = context.Get(limit) ?? long.MaxValue;
-            var reading = client.ReadRecordsAsync(file, new ReadOptions { From = context.Get(from), Follow = context.Get(follow) }, context.Cancellation);
-            await using var records = reading.GetAsyncEnumerator(context.Cancellation);
-            while (left-- > 0)
+            var options = new ReadOptions { From = context.Get(from), Follow = context.Get(follow) };
+            await foreach (var record in RecordFeed.ReadAsync(client, file, options, output.FlushAsync, context.Cancellation))
             {
-                var next = records.MoveNextAsync();
-                if (!next.IsCompleted)
-                    await output.FlushAsync(context.Cancellation);
-                if (!await next)
+                Write(output, record, capacity, context.Json);
+                if (--left == 0)
                     break;
-                Write(output, records.Current, capacity, context.Json);
             }
         });
     }

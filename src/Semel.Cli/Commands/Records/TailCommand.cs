@@ -57,16 +57,7 @@ internal static class TailCommand
     private static async Task FollowAsync(
         SemelClient client, string file, RecordPosition next, BufferedStream output, Separation separation, CancellationToken cancellation)
     {
-        var reading = client.ReadRecordsAsync(file, new ReadOptions { From = next, Follow = true }, cancellation);
-        await using var records = reading.GetAsyncEnumerator(cancellation);
-        while (true)
-        {
-            var more = records.MoveNextAsync();
-            if (!more.IsCompleted)
-                await output.FlushAsync(cancellation);
-            if (!await more)
-                return;
-            ReadFlags.Write(output, records.Current.Data.Span, separation);
-        }
+        await foreach (var record in RecordFeed.ReadAsync(client, file, new ReadOptions { From = next, Follow = true }, output.FlushAsync, cancellation))
+            ReadFlags.Write(output, record.Data.Span, separation);
     }
 }
