@@ -2,7 +2,6 @@ using System.Diagnostics;
 using Semel.Cli.Clusters;
 using Semel.Cli.Terminal;
 using Semel.Cli.Verification;
-using Semel.Client;
 
 namespace Semel.EndToEnd;
 
@@ -144,12 +143,7 @@ public sealed class LastBytesTests : IDisposable
     {
         await cluster.StartAgainAsync(0);
         await cluster.StartAgainAsync(1);
-        await using (var client = SemelClient.Connect(cluster.Master))
-        {
-            var cancellation = TestContext.Current.CancellationToken;
-            while (!(await client.GetClusterStatusAsync(cancellation)).ChunkServers.Any(s => s is { IsAlive: true, Chunks: > 0 }))
-                await Task.Delay(20, cancellation);
-        }
+        await cluster.UntilAsync(s => s.ChunkServers.Any(c => c is { IsAlive: true, Chunks: > 0 }));
         var refused = await Shell.RunAsync("never\n", ["append", "/log", "--timeout", "2s", "--master", cluster.Master]);
         Assert.Equal(ExitCode.Temporary, refused.ExitCode);
         await cluster.StartAgainAsync(2);

@@ -53,12 +53,12 @@ public sealed class StartAndRepairTests : IDisposable
         await cluster.KillAsync(0);
         await cluster.StartAgainAsync(0);       // a master that has just started knows of nobody who writes
         await cluster.StartAgainAsync(4);
-        await UntilAsync(cluster, s => !s.IsRecovering && s.ChunkServers.Count(c => c.IsAlive) == 4);
+        await cluster.UntilAsync(s => !s.IsRecovering && s.ChunkServers.Count(c => c.IsAlive) == 4);
 
         for (int server = 1; server <= 3; server++)
         {
             await LoseDiskAsync(cluster, server);
-            await UntilAsync(cluster, s => s.ChunkServers.Count(c => c.IsAlive) == 4 - server && s.UnderReplicated == 0);
+            await cluster.UntilAsync(s => s.ChunkServers.Count(c => c.IsAlive) == 4 - server && s.UnderReplicated == 0);
         }
 
         for (int file = 0; file < 6; file++)
@@ -85,7 +85,7 @@ public sealed class StartAndRepairTests : IDisposable
         while (!cluster.LastErrorsOf(0).Contains("could not carry out", StringComparison.Ordinal))
             await Task.Delay(20, TestContext.Current.CancellationToken);
         await cluster.StartAgainAsync(5);
-        await UntilAsync(cluster, s => s.ChunkServers.Count(c => c.IsAlive) == 4 && s.UnderReplicated == 0);
+        await cluster.UntilAsync(s => s.ChunkServers.Count(c => c.IsAlive) == 4 && s.UnderReplicated == 0);
         var read = await Shell.RunAsync("cat", "/log", "--master", cluster.Master);
 
         Assert.Equal((ExitCode.Done, Lines80), (read.ExitCode, read.Output));
@@ -149,13 +149,6 @@ public sealed class StartAndRepairTests : IDisposable
     {
         await using var client = SemelClient.Connect(cluster.Master);
         return await client.GetClusterStatusAsync(TestContext.Current.CancellationToken);
-    }
-
-    private static async Task UntilAsync(YamlCluster cluster, Predicate<ClusterStatus> condition)
-    {
-        await using var client = SemelClient.Connect(cluster.Master);
-        while (!condition(await client.GetClusterStatusAsync(TestContext.Current.CancellationToken)))
-            await Task.Delay(20, TestContext.Current.CancellationToken);
     }
 
     private static int Int(JsonElement json, string key) => json.GetProperty(key).GetInt32();

@@ -99,7 +99,7 @@ public sealed class VerifyTests : IDisposable
         await cluster.KillAsync(3);
         File.Delete(ChunkFile(server: 3, index: 0));
         await cluster.StartAgainAsync(3);
-        await UntilAsync(cluster, s => !s.IsRecovering && s.ChunkServers.All(c => c.IsAlive) && s.UnderReplicated > 0);
+        await cluster.UntilAsync(s => !s.IsRecovering && s.ChunkServers.All(c => c.IsAlive) && s.UnderReplicated > 0);
 
         var before = await Shell.RunAsync("verify", "/log", "--json", "--master", cluster.Master);
         await RestartMasterAsync(cluster, "repair_grace: 0s");
@@ -214,13 +214,6 @@ public sealed class VerifyTests : IDisposable
     }
 
     private static FileStream Open(string file) => new(file, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
-
-    private static async Task UntilAsync(YamlCluster cluster, Predicate<ClusterStatus> condition)
-    {
-        await using var client = SemelClient.Connect(cluster.Master);
-        while (!condition(await client.GetClusterStatusAsync(TestContext.Current.CancellationToken)))
-            await Task.Delay(20, TestContext.Current.CancellationToken);
-    }
 
     private static int Int(JsonElement json, string key) => json.GetProperty(key).GetInt32();
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Semel.Cli.Clusters;
+using Semel.Client;
 
 namespace Semel.EndToEnd;
 
@@ -46,6 +47,14 @@ internal sealed class YamlCluster : IAsyncDisposable
     public string LastErrorsOf(int server) => _servers[server]!.LastErrors;
 
     public int ChunkServers => _servers.Length - 1;
+
+    /// <summary>Asks the master again and again; the test's time is the limit.</summary>
+    public async Task UntilAsync(Predicate<ClusterStatus> condition)
+    {
+        await using var client = SemelClient.Connect(Master);
+        while (!condition(await client.GetClusterStatusAsync(TestContext.Current.CancellationToken)))
+            await Task.Delay(20, TestContext.Current.CancellationToken);
+    }
 
     public Task KillAsync(int server) => _servers[server]!.KillAsync();
 

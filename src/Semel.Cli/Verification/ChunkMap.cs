@@ -86,7 +86,10 @@ internal sealed class ChunkMap(IWire wire, string master, TimeProvider time, Tim
                 return (chunk, reply.Committed);
             fault = result.Detail ?? "it is not the chunk's active primary";
         }
-        throw new CommandException(ExitCode.Temporary, $"Chunk {chunk.Index} of {path} has no active primary, so nobody can say where the file ends: {chunk.Primary.Address}: {fault}.{complained}");
+        throw new CommandException(
+            ExitCode.Temporary,
+            $"Chunk {chunk.Index} of {path} has no active primary, so nobody can say where the file ends: "
+            + $"{chunk.Primary.Address}: {fault}.{complained}");
     }
 
     /// <summary>
@@ -120,7 +123,8 @@ internal sealed class ChunkMap(IWire wire, string master, TimeProvider time, Tim
         long began = time.GetTimestamp();
         for (int attempt = 0; attempt == 0 || time.GetElapsedTime(began) < _patience; attempt++)
         {
-            var result = await wire.LinkTo(master).CallAsync(kind, request, default, CallTime < _patience ? CallTime : _patience, cancellation);
+            var limit = CallTime < _patience ? CallTime : _patience;
+            var result = await wire.LinkTo(master).CallAsync(kind, request, default, limit, cancellation);
             cancellation.ThrowIfCancellationRequested();
             result.Payload.Release();
             if (result.IsAnswered)

@@ -120,6 +120,7 @@ internal sealed class ChunkLocator(
         string reason = file.Tail is { IsSealed: false } tail
             ? $"Chunk {tail.Handle} of {file.Path} is not available: {views.ProblemOf(tail)}."
             : $"The next chunk of {file.Path} cannot be made: {maker.ProblemOf(file) ?? "the chunk servers have not answered yet"}.";
-        return new LocateTailReply { Status = Status.Unavailable, Detail = reason + " Nothing was changed; ask again, the master keeps trying.", FileId = file.Id.Value };
+        string detail = reason + " Nothing was changed; ask again, the master keeps trying.";
+        return new LocateTailReply { Status = Status.Unavailable, Detail = detail, FileId = file.Id.Value };
     }
 }

@@ -26,7 +26,7 @@ namespace Semel.Master.Identity;
 /// </remarks>
 internal sealed class Standing(MasterOptions options, MasterState state, OperationJournal journal, TimeProvider time, Random random, ILogger logger)
 {
-    private readonly SortedSet<ServerId> _unconfirmed = [];    // servers that the log named when the epoch began, and that have not accepted this master
+    private readonly SortedSet<ServerId> _unconfirmed = [];    // named by the log when the epoch began; have not accepted this master
     private readonly SortedSet<ServerId> _reported = [];       // of these; everything that they have is known
     private readonly SortedDictionary<ServerId, string> _objections = [];
     private int _known;

@@ -173,7 +173,10 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
                 if (chunk is null)
                     servers.Get(holder).Commands.TryAdd(Order.Delete(new ChunkHandle(handle), ulong.MaxValue));
                 else if (!chunk.Replicas.Contains(holder) && !proofs.Has(chunk.Handle, holder))
-                    servers.Get(holder).Commands.TryAdd(Order.Delete(chunk.Handle, chunk.Reserved + 1, outdated.NothingVerifies ? 0 : chunk.SealedLength + 1));
+                {
+                    uint onlyIfCommittedBelow = outdated.NothingVerifies ? 0 : chunk.SealedLength + 1;
+                    servers.Get(holder).Commands.TryAdd(Order.Delete(chunk.Handle, chunk.Reserved + 1, onlyIfCommittedBelow));
+                }
             }
             if (holders.Count == 0)
                 _outdated.Remove(handle);
@@ -220,7 +223,8 @@ internal sealed class Rereplication(MasterServices services, ServerRegistry serv
             return;
         }
         var unfit = servers.All
-            .Where(s => chunk.Replicas.Contains(s.Id) || s.Commands.Has(chunk.Handle) || !s.HasReported || proofs.Has(chunk.Handle, s.Id) || IsGivenUp(chunk, s.Id)
+            .Where(s => chunk.Replicas.Contains(s.Id) || s.Commands.Has(chunk.Handle) || !s.HasReported
+                || proofs.Has(chunk.Handle, s.Id) || IsGivenUp(chunk, s.Id)
                 || (_refusals.TryGetValue((chunk.Handle.Value, s.Id), out var refusal) && services.Now < refusal.Until)
                 || _clones.Values.Count(t => t == s.Id) >= services.Options.ParallelClonesPerServer)
             .Select(s => s.Id).ToHashSet();

@@ -446,7 +446,10 @@ internal sealed class ViewChanges(MasterServices services, ServerRegistry server
         var chunk = change.Chunk;
         string members = string.Join("; ", chunk.Members.Select(m => $"{m} at {servers.Get(m).Address} {Standing(change, m)}"));
         if (awaited.Keys.All(change.Answers.ContainsKey) || !change.Answers.Values.Any(a => !a.Suspect && !a.Damaged))
-            return $"none of its members can go on ({members}); start those that are missing. If they never come back, `semel chunk recover {chunk.Handle}` shows what is left, and decides";
+        {
+            return $"none of its members can go on ({members}); start those that are missing. "
+                + $"If they never come back, `semel chunk recover {chunk.Handle}` shows what is left, and decides";
+        }
         var longest = awaited.Where(a => !change.Answers.ContainsKey(a.Key)).Max(a => a.Value);
         var until = services.Time.GetUtcNow() + longest;
         return string.Create(CultureInfo.InvariantCulture, $"it would have fewer than {_waits.FloorOf(chunk)} members ({members}). Those that may have acknowledged records are waited for until ")

@@ -107,10 +107,22 @@ internal static class ChunkCommand
         _ => copy.Member ? "member" : "former member",
     };
 
+    /// <summary>As far as is known. It may have lost some of its own all the same.</summary>
+    private static bool HasMost(CopyShape copy) => copy is { LostBytes: 0, LostRecords: 0 };
+
+    private static string WouldLose(CopyShape copy)
+    {
+        if (copy.LostBytes is null)
+            return copy.Detail;
+        if (HasMost(copy))
+            return copy.State == Damaged ? OwnLoss : "nothing that is known";
+        return string.Create(CultureInfo.InvariantCulture, $"{copy.LostRecords} records, {copy.LostBytes} bytes");
+    }
+
     private static string LossOf(CopyShape copy, ChunkShape chunk)
     {
-        string known = copy.LostBytes == 0 && copy.LostRecords == 0
-            ? copy.State == Damaged ? $"; {OwnLoss}" : "; no copy that is known has more"
+        string known = HasMost(copy)
+            ? copy.State == Damaged ? $", and give up {OwnLoss}" : "; no copy that is known has more"
             : string.Create(CultureInfo.InvariantCulture, $", and give up {copy.LostRecords} records ({copy.LostBytes} bytes) that another copy has");
         return known + (chunk.Unknown > 0 ? string.Create(CultureInfo.InvariantCulture, $"; what {chunk.Unknown} servers have that do not answer is not known") : "");
     }
@@ -128,9 +140,8 @@ internal static class ChunkCommand
         context.Streams.WriteLine("server            address                state           view        bytes    committed  records of the file  would lose");
         foreach (var c in chunk.Copies)
         {
-            string lost = c.LostBytes is null ? c.Detail : c.LostBytes == 0 && c.LostRecords == 0 ? c.State == Damaged ? OwnLoss : "nothing that is known" : string.Create(CultureInfo.InvariantCulture, $"{c.LostRecords} records, {c.LostBytes} bytes");
             context.Streams.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{c.Server}  {c.Address,-21}  {c.State,-14}  {c.LastView ?? "-",-6}  {(c.Bytes is { } b ? b : "-"),9}  {(c.CommittedBytes is { } committed ? committed : "-"),11}  {(c.FileRecords is { } r ? r : "-"),19}  {lost}{(c.Alive ? "" : " (not registered)")}"));
+                $"{c.Server}  {c.Address,-21}  {c.State,-14}  {c.LastView ?? "-",-6}  {(c.Bytes is { } b ? b : "-"),9}  {(c.CommittedBytes is { } committed ? committed : "-"),11}  {(c.FileRecords is { } r ? r : "-"),19}  {WouldLose(c)}{(c.Alive ? "" : " (not registered)")}"));
         }
         if (chunk.Unknown > 0)
             context.Streams.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{chunk.Unknown} servers do not answer: what they have is not known. Start them first, if they still exist."));

@@ -3,11 +3,14 @@ using Semel.Client;
 
 namespace Semel.Cli.Commands.Records;
 
-/// <summary>The records of a file as they come. Whenever the next one is not there yet, what was written of those before is flushed.</summary>
+/// <summary>
+/// The records of a file as they come. Whenever the next one is not there yet, what was written of those before is flushed.
+/// </summary>
 internal static class RecordFeed
 {
     public static async IAsyncEnumerable<SemelRecord> ReadAsync(
-        SemelClient client, string file, ReadOptions options, Func<CancellationToken, Task> flush, [EnumeratorCancellation] CancellationToken cancellation)
+        SemelClient client, string file, ReadOptions options, Func<CancellationToken, Task> flush,
+        [EnumeratorCancellation] CancellationToken cancellation)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         await using var records = client.ReadRecordsAsync(file, options, stop.Token).GetAsyncEnumerator(stop.Token);

@@ -57,7 +57,8 @@ internal static class TailCommand
     private static async Task FollowAsync(
         SemelClient client, string file, RecordPosition next, BufferedStream output, Separation separation, CancellationToken cancellation)
     {
-        await foreach (var record in RecordFeed.ReadAsync(client, file, new ReadOptions { From = next, Follow = true }, output.FlushAsync, cancellation))
+        var options = new ReadOptions { From = next, Follow = true };
+        await foreach (var record in RecordFeed.ReadAsync(client, file, options, output.FlushAsync, cancellation))
             ReadFlags.Write(output, record.Data.Span, separation);
     }
 }
