@@ -237,7 +237,7 @@ public sealed class MasterNode : IAsyncDisposable, ICallHandler
 
     private Task<string?> WithheldAsync(IncomingCall call, long arrivedAt)
     {
-        var wait = Withholding.MayWait(call.Kind) ? (call.TimeLeft * 0.9) - _services.Since(arrivedAt) : TimeSpan.Zero;
+        var wait = Withholding.MayWait(call.Kind) ? Withholding.LongestWait(call.TimeLeft) - _services.Since(arrivedAt) : TimeSpan.Zero;
         return _services.Standing.WithheldAsync(wait < LongestWait ? wait : LongestWait, _services.Stopping);
     }
 

@@ -24,14 +24,15 @@ internal sealed class MasterCalls(ILink link, TimeSpan operationTimeout, TimePro
         var backoff = new Backoff(jitter);
         bool inDoubt = false;
         long start = time.GetTimestamp();
+        var attempt = new MasterAttempt<TReply>(CallOutcome.TimedOut, null, "the time was over before it could be asked");
         while (true)
         {
             cancellation.ThrowIfCancellationRequested();
             var left = operationTimeout - time.GetElapsedTime(start);
-            var timeout = left < AttemptTimeout ? left : AttemptTimeout;
-            var attempt = timeout > TimeSpan.Zero
-                ? await AskOnceAsync<TReply>(kind, request, timeout, cancellation)
-                : new MasterAttempt<TReply>(CallOutcome.TimedOut, null, "the time was over before it could be asked again");
+            // The pause was longer than it should be. What was not sent is not in doubt, and what was answered before is the reason.
+            if (left <= TimeSpan.Zero)
+                throw Unavailable(kind, attempt.Outcome, attempt.Detail, inDoubt);
+            attempt = await AskOnceAsync<TReply>(kind, request, left < AttemptTimeout ? left : AttemptTimeout, cancellation);
             cancellation.ThrowIfCancellationRequested();
             if (attempt.Outcome == CallOutcome.Refused)
                 throw new ClusterRefusedException($"The master at {Address} refuses this client: {attempt.Detail}. Check the address and the versions of both.");
@@ -69,8 +70,15 @@ internal sealed class MasterCalls(ILink link, TimeSpan operationTimeout, TimePro
             CallOutcome.Answered => $"The master at {Address} could not do it ({kind}){within}{because}. Try again, or look at `semel cluster status`.",
             CallOutcome.Unreachable => $"No master at {Address}{because}. Tried{within}. Start one with `semel up` or `semel master`, or give the right address.",
             _ => $"The master at {Address} did not answer ({kind}){within}{because}. Check that it is well and that the network lets answers through.",
-        }, inDoubt);
+        }, inDoubt && IsChange(kind));
     }
+
+    /// <summary>
+    /// Without an answer it is not known whether it was done. The others look something up, or open a writer, which appends nothing: whoever
+    /// waits for a record's fate knows more than they would say.
+    /// </summary>
+    private static bool IsChange(MessageKind kind) =>
+        kind is MessageKind.CreateFile or MessageKind.MakeDirectory or MessageKind.Delete or MessageKind.RetireWriter;
 }
 
 /// <param name="Reply">What the master answered.</param>

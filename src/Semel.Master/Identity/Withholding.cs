@@ -10,8 +10,20 @@ namespace Semel.Master.Identity;
 /// </summary>
 internal static class Withholding
 {
+    private static readonly TimeSpan LeastForTheAnswer = TimeSpan.FromMilliseconds(300);
+
     /// <summary>Clients wait for the answer for as long as their call may take; chunk servers ask again by themselves.</summary>
     public static bool MayWait(MessageKind kind) => kind is not (MessageKind.Sealed or MessageKind.Suspect or MessageKind.ExpireWriters);
+
+    /// <summary>
+    /// So long that the reason still reaches the caller within its time: an answer that comes too late leaves it in doubt about a call that
+    /// was refused.
+    /// </summary>
+    public static TimeSpan LongestWait(TimeSpan timeLeft)
+    {
+        var tenth = timeLeft * 0.1;
+        return timeLeft - (tenth > LeastForTheAnswer ? tenth : LeastForTheAnswer);
+    }
 
     /// <summary>Null: the call is served all the same.</summary>
     public static IMessage? Reply(MessageKind kind, string detail) => kind switch

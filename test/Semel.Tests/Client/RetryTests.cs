@@ -283,6 +283,26 @@ public sealed class RetryTests
     }
 
     [Theory]
+    [InlineData(MessageKind.LocateTail)]
+    [InlineData(MessageKind.RegisterWriter)]
+    internal void What_was_never_sent_to_a_chunk_server_is_not_in_doubt_because_the_master_was_silent(MessageKind silent)
+    {
+        var cluster = new PretendCluster { FateOf = (kind, _) => kind == silent ? Fate.Swallowed : Fate.Served };
+        cluster.Options.OperationTimeout = TimeSpan.FromSeconds(3);
+        cluster.Run(async client =>
+        {
+            var failure = await Assert.ThrowsAsync<ClusterUnavailableException>(async () =>
+            {
+                await using var writer = await Open(client);
+                await writer.AppendAsync(Bytes("a"));
+            });
+
+            Assert.False(failure.InDoubt);
+        });
+        Assert.Empty(cluster.Appends);
+    }
+
+    [Theory]
     [InlineData(AppendStatus.OperationIdReused, typeof(OperationIdReusedException))]
     [InlineData(AppendStatus.Refused, typeof(AppendRefusedException))]
     [InlineData(AppendStatus.TooManyWriters, typeof(TooManyWritersException))]
